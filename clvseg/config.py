@@ -1,0 +1,282 @@
+"""Settings of one run: one TOML file, checked as a whole, frozen."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from clvseg.errors import ConfigError, nearest
+
+_DURATION = re.compile(r"^\s*(\d+)\s*([dwmy])\s*$")
+_DAYS = {"d": 1.0, "w": 7.0, "m": 365.25 / 12, "y": 365.25}
+
+
+def parse_duration(text: object) -> int:
+    """Turn ``"26w"``, ``"90d"``, ``"6m"`` or ``"1y"`` into whole days.
+
+    Parameters
+    ----------
+    text : str
+        A number and a unit: days ``d``, weeks ``w``, months ``m``, years ``y``.
+
+    Returns
+    -------
+    int
+        Days, at least 1.
+
+    Examples
+    --------
+    >>> parse_duration("39w"), parse_duration("6m")
+    (273, 183)
+    """
+    match = _DURATION.match(text) if isinstance(text, str) else None
+    if match is None or int(match[1]) == 0:
+        raise ValueError(f'a duration is a number and a unit (d, w, m, y), like "26w"; got {text!r}')
+    return round(int(match[1]) * _DAYS[match[2]])
+
+
+def _check_duration(text: object) -> object:
+    parse_duration(text)
+    return text
+
+
+Duration = Annotated[str, BeforeValidator(_check_duration)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class ColumnSettings(_Section):
+    """Which of the user's columns plays which part; ``[data.columns]``.
+
+    ``amount`` may be left out when ``price`` and ``quantity`` are given: it is then their product.
+    """
+
+    customer: str = Field("customer_id", description="who bought")
+    time: str = Field("time", description="when: a date or a timestamp")
+    amount: str | None = Field(None, description="money of the line or order; default 'amount'")
+    price: str | None = Field(None, description="price of one unit; with quantity it makes the amount")
+    quantity: str | None = Field(None, description="units of the line")
+    order: str | None = Field(None, description="order or invoice number")
+    product: str | None = Field(None, description="product or article number")
+    category: str | None = Field(None, description="product category")
+    channel: str | None = Field(None, description="sales channel, shop or country")
+    currency: str | None = Field(None, description="currency code of the line; must be the same everywhere")
+
+    @model_validator(mode="after")
+    def _amount_or_price(self) -> ColumnSettings:
+        if self.price is not None and self.amount is not None:
+            raise ValueError("give amount, or price and quantity, not both")
+        if self.price is not None and self.quantity is None:
+            raise ValueError("price needs quantity beside it")
+        return self
+
+
+class DataSettings(_Section):
+    """Where the transactions are and how they are to be read; ``[data]``."""
+
+    source: str | None = Field(
+        None, description="path of a CSV or Parquet file (globs allowed), or dataset:NAME"
+    )
+    query: str | None = Field(None, description="a DuckDB query that gives the lines, instead of source")
+    database: str | None = Field(None, description="a DuckDB file the query runs in")
+    columns: ColumnSettings = ColumnSettings()
+    currency: str | None = Field(None, description="currency code, for the report")
+    timezone: str = Field("UTC", description="time zone in which a day begins and ends")
+    date_format: str | None = Field(
+        None, description="strptime format of a text time column; default: detected"
+    )
+    same_day_orders: Literal["merge"] = Field(
+        "merge", description="orders of one customer and day are one purchase"
+    )
+    refunds: Literal["net", "drop"] = Field(
+        "net",
+        description="negative lines lower that day's order (net) or are left out (drop); both are counted",
+    )
+    zero_amounts: Literal["keep", "drop"] = Field("keep", description="lines that cost nothing")
+    duplicates: Literal["auto", "keep", "drop"] = Field(
+        "auto",
+        description="lines that repeat another in every column; auto drops them where an order is mapped",
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> DataSettings:
+        if self.source is not None and self.query is not None:
+            raise ValueError("give source or query, not both")
+        if self.database is not None and self.query is None:
+            raise ValueError("database needs query beside it")
+        return self
+
+
+class ValueSettings(_Section):
+    """The value models; ``[value]``."""
+
+    purchases: Literal["mbg_nbd", "bg_nbd", "pareto_nbd"] = Field(
+        "mbg_nbd", description="model of purchases and dropout"
+    )
+    fitter: Literal["clvseg", "lifetimes"] = Field(
+        "clvseg", description="who fits bg_nbd, mbg_nbd and pareto_nbd"
+    )
+    margin: float = Field(1.0, gt=0, le=1, description="share of revenue kept, in lifetime_value")
+    discount_rate: float = Field(0.1, ge=0, lt=10, description="a year, in lifetime_value")
+    lifetime: Duration = Field("1y", description="how far lifetime_value looks ahead")
+
+
+class ChurnSettings(_Section):
+    """Risk; ``[churn]``."""
+
+    low: float = Field(0.4, gt=0, lt=1, description="below it the risk tier is low")
+    high: float = Field(0.75, gt=0, lt=1, description="from it on the risk tier is high")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> ChurnSettings:
+        if self.low >= self.high:
+            raise ValueError(f"low must lie below high; got {self.low} and {self.high}")
+        return self
+
+
+class SegmentSettings(_Section):
+    """Segments; ``[segments]``."""
+
+    clusters: int | None = Field(
+        None, ge=2, le=12, description="number of RFM clusters; default: chosen from the data"
+    )
+    high_value: float = Field(0.5, gt=0, lt=1, description="share of predicted value the high tier holds")
+    mid_value: float = Field(0.3, gt=0, lt=1, description="share of predicted value the mid tier holds")
+    min_share: float = Field(0.01, ge=0.001, le=0.2, description="smallest share of customers in a segment")
+
+    @model_validator(mode="after")
+    def _shares(self) -> SegmentSettings:
+        if self.high_value + self.mid_value >= 1:
+            raise ValueError("high_value and mid_value together must leave a part for the low tier")
+        return self
+
+
+class TrackingSettings(_Section):
+    """MLflow; ``[tracking]``."""
+
+    enabled: bool = True
+    uri: str | None = Field(None, description="default: MLFLOW_TRACKING_URI, else sqlite:///mlruns/mlflow.db")
+    register: bool = Field(True, description="put the model into the registry under the run's name")
+
+
+class Settings(_Section):
+    """All settings of one run.
+
+    Examples
+    --------
+    >>> settings = Settings.model_validate({"name": "shop", "horizon": "26w"})
+    >>> settings.horizon_days
+    182
+    """
+
+    name: str = Field("clvseg", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", description="name of the experiment")
+    horizon: Duration = Field("26w", description="how far the prediction looks ahead")
+    as_of: dt.date | None = Field(None, description="last day that is known; default: the log's last day")
+    seed: int = Field(1, ge=0, description="seed of everything random")
+    output: str = Field("output", description="folder of the results, from the settings file's folder")
+    data: DataSettings = DataSettings()
+    value: ValueSettings = ValueSettings()
+    churn: ChurnSettings = ChurnSettings()
+    segments: SegmentSettings = SegmentSettings()
+    tracking: TrackingSettings = TrackingSettings()
+
+    @property
+    def horizon_days(self) -> int:
+        """The horizon in days."""
+        return parse_duration(self.horizon)
+
+    @property
+    def lifetime_days(self) -> int:
+        """How far ``lifetime_value`` looks ahead, in days."""
+        return parse_duration(self.value.lifetime)
+
+    @classmethod
+    def read(cls, path: str | Path) -> Settings:
+        """Read a TOML file; relative paths in it are taken from the file's folder.
+
+        Parameters
+        ----------
+        path : str or Path
+            The settings file.
+
+        Raises
+        ------
+        ConfigError
+            When the file is missing, is not TOML, or holds unknown or wrong settings; names all of them.
+        """
+        path = Path(path)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise ConfigError(
+                f"cannot read the settings file {path}.",
+                found=error.strerror,
+                hint="`clvseg init ORDERS.csv` writes one.",
+            ) from None
+        except UnicodeDecodeError:
+            raise ConfigError(f"{path} is not a UTF-8 text file.", hint="settings are a TOML file.") from None
+        try:
+            raw = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"{path} is not valid TOML.", found=str(error)) from None
+        return cls.make(raw, name=str(path), folder=path.parent)
+
+    @classmethod
+    def make(cls, raw: dict[str, Any], *, name: str = "settings", folder: Path | None = None) -> Settings:
+        """Check a dictionary of settings.
+
+        Parameters
+        ----------
+        raw : dict
+            As a TOML file would give it.
+        name : str
+            What to call it in an error.
+        folder : Path, optional
+            Folder from which relative paths are taken.
+
+        Raises
+        ------
+        ConfigError
+            Names every problem at once.
+        """
+        try:
+            settings = cls.model_validate(raw)
+        except ValidationError as error:
+            problems = [_explain(item) for item in error.errors()]
+            noun = "a problem" if len(problems) == 1 else f"{len(problems)} problems"
+            raise ConfigError(f"{name} has {noun}:\n" + "\n".join(f"  {p}" for p in problems)) from None
+        return settings if folder is None else settings._rooted(folder)
+
+    def _rooted(self, folder: Path) -> Settings:
+        def root(text: str | None) -> str | None:
+            return (
+                text if text is None or "://" in text or text.startswith("dataset:") else str(folder / text)
+            )
+
+        data = self.data.model_copy(
+            update={"source": root(self.data.source), "database": root(self.data.database)}
+        )
+        return self.model_copy(update={"output": root(self.output), "data": data})
+
+
+def _explain(item: Any) -> str:
+    """One pydantic problem as one line, with a guess for unknown names."""
+    place = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        section: Any = Settings
+        for part in item["loc"][:-1]:
+            section = section.model_fields[part].annotation
+        guess = nearest(str(item["loc"][-1]), section.model_fields)
+        tail = f"did you mean {guess}?" if guess else f"known here: {', '.join(section.model_fields)}."
+        return f"{place}: unknown setting; {tail}"
+    message = item["msg"].removeprefix("Value error, ")
+    return f"{place or 'settings'}: {message}" + (
+        f" (got {item['input']!r})" if item["type"] != "value_error" else ""
+    )

@@ -1,0 +1,203 @@
+"""Every table clvseg hands out: its columns, their types, units and meaning, once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: name, kind (``id``, ``int``, ``float``, ``text``, ``date``, ``flag``), unit and meaning."""
+
+    name: str
+    kind: str
+    unit: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table's name and columns, in order."""
+
+    name: str
+    columns: tuple[Column, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """The column names, in order."""
+        return [column.name for column in self.columns]
+
+    def conform(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return `frame` with exactly this table's columns, order and types.
+
+        Raises
+        ------
+        ValueError
+            When a column is missing or a number is not finite: a fault of clvseg, not of the data.
+        """
+        missing = [name for name in self.names if name not in frame.columns]
+        if missing:
+            raise ValueError(f"table {self.name} lacks {', '.join(missing)}")
+        out = {}
+        for column in self.columns:
+            values = frame[column.name]
+            if column.kind in ("int", "float"):
+                values = values.astype("int64" if column.kind == "int" else "float64")
+                if not np.isfinite(values.to_numpy()).all():
+                    raise ValueError(f"table {self.name}, column {column.name}: not finite")
+            elif column.kind == "text":
+                values = values.astype("str")
+            elif column.kind == "date":
+                values = pd.to_datetime(values).astype("datetime64[us]")
+            elif column.kind == "flag":
+                values = values.astype("bool")
+            out[column.name] = values.reset_index(drop=True)
+        return pd.DataFrame(out)
+
+
+# The customer summary as of a cutoff day; indexed by customer_id, sorted by it.
+SUMMARY = Table(
+    "summary",
+    (
+        Column("frequency", "int", "days", "repeat purchase days: days with a purchase, less the first"),
+        Column("recency", "int", "days", "from the first purchase to the last"),
+        Column("T", "int", "days", "from the first purchase to the cutoff"),
+        Column("monetary_value", "float", "money", "mean amount of the repeat purchases; 0 without one"),
+        Column("since_last", "int", "days", "from the last purchase to the cutoff"),
+    ),
+)
+
+# One row per customer: what clvseg is for.
+SCORES = Table(
+    "scores",
+    (
+        Column("customer_id", "id", "", "the customer, as in the transactions"),
+        Column("as_of", "date", "", "last day that was known"),
+        Column("frequency", "int", "days", "repeat purchase days"),
+        Column("recency", "int", "days", "from the first purchase to the last"),
+        Column("T", "int", "days", "from the first purchase to as_of"),
+        Column("monetary_value", "float", "money", "mean amount of the repeat purchases; 0 without one"),
+        Column("since_last", "int", "days", "from the last purchase to as_of"),
+        Column(
+            "probability_alive", "float", "0..1", "the purchase model's probability of still being a customer"
+        ),
+        Column(
+            "expected_purchases",
+            "float",
+            "purchase days",
+            "the purchase model's expectation within the horizon",
+        ),
+        Column("expected_spend", "float", "money", "expected amount of one purchase"),
+        Column(
+            "predicted_value", "float", "money", "expected revenue within the horizon, corrected by boosting"
+        ),
+        Column(
+            "value_low", "float", "money", "lower end of the 80 % interval of the revenue within the horizon"
+        ),
+        Column("value_high", "float", "money", "upper end of it"),
+        Column("lifetime_value", "float", "money", "discounted margin over the lifetime setting"),
+        Column(
+            "churn_probability", "float", "0..1", "probability of no purchase within the horizon, calibrated"
+        ),
+        Column("value_at_risk", "float", "money", "predicted_value x churn_probability"),
+        Column("r_score", "int", "1..5", "recency fifth, 5 = bought most recently"),
+        Column("f_score", "int", "1..5", "frequency fifth, 5 = buys most often"),
+        Column("m_score", "int", "1..5", "monetary fifth, 5 = spends most"),
+        Column("rfm_group", "text", "", "the usual name of the RFM cell"),
+        Column("rfm_cluster", "text", "", "name of the RFM cluster"),
+        Column("value_tier", "text", "", "high, mid or low, by share of predicted value"),
+        Column("risk_tier", "text", "", "high, medium or low, by churn probability"),
+        Column("segment", "text", "", "name of the value-based segment"),
+        Column("reason_1", "text", "", "strongest reason for the churn probability, in words"),
+        Column("reason_2", "text", "", "second reason"),
+        Column("reason_3", "text", "", "third reason"),
+    ),
+)
+
+# One row per segment, most valuable first.
+SEGMENTS = Table(
+    "segments",
+    (
+        Column("segment", "text", "", "name"),
+        Column("customers", "int", "customers", "how many"),
+        Column("share_customers", "float", "0..1", "share of all customers"),
+        Column("past_revenue", "float", "money", "revenue up to as_of"),
+        Column("share_past_revenue", "float", "0..1", "share of all revenue up to as_of"),
+        Column("predicted_value", "float", "money", "expected revenue within the horizon, sum"),
+        Column("share_predicted_value", "float", "0..1", "share of it"),
+        Column("value_per_customer", "float", "money", "predicted_value per customer"),
+        Column("value_at_risk", "float", "money", "sum of the customers' value at risk"),
+        Column("churn_probability", "float", "0..1", "mean"),
+        Column("expected_churners", "float", "customers", "sum of the churn probabilities"),
+        Column("median_since_last", "float", "days", "median days since the last purchase"),
+        Column("median_frequency", "float", "days", "median repeat purchase days"),
+        Column("rule", "text", "", "value tier x risk tier x behaviour that make the segment"),
+        Column("who", "text", "", "who they are, one line"),
+        Column("reasons", "text", "", "what sets them apart from the rest, by SHAP, in words"),
+        Column("action", "text", "", "recommended action"),
+    ),
+)
+
+# One row per model and target: judged on the later period only.
+LEADERBOARD_VALUE = Table(
+    "leaderboard_value",
+    (
+        Column("model", "text", "", "name of the model or naive row"),
+        Column("gini", "float", "..1", "normalised Gini of the later revenue"),
+        Column("gini_low", "float", "..1", "2.5 % end of the bootstrap interval"),
+        Column("gini_high", "float", "..1", "97.5 % end"),
+        Column("spearman", "float", "-1..1", "rank correlation with the later revenue"),
+        Column("bias", "float", "share", "sum of predictions / sum of actuals - 1"),
+        Column("bias_low", "float", "share", "2.5 % end"),
+        Column("bias_high", "float", "share", "97.5 % end"),
+        Column("decile_error", "float", "share", "weighted decile error"),
+        Column("top_decile", "float", "0..1", "share of later revenue of the tenth ranked highest"),
+        Column("mae", "float", "money", "mean absolute error (not for choosing)"),
+        Column("rmse", "float", "money", "root mean squared error"),
+    ),
+)
+LEADERBOARD_CHURN = Table(
+    "leaderboard_churn",
+    (
+        Column("model", "text", "", "name of the model or naive row"),
+        Column("auc", "float", "0..1", "area under the ROC curve for 'no purchase in the horizon'"),
+        Column("auc_low", "float", "0..1", "2.5 % end of the bootstrap interval"),
+        Column("auc_high", "float", "0..1", "97.5 % end"),
+        Column("average_precision", "float", "0..1", "area under the precision-recall curve"),
+        Column("log_loss", "float", "nats", "mean log loss"),
+        Column("brier", "float", "0..1", "mean squared error of the probability"),
+        Column(
+            "calibration_error", "float", "0..1", "15 equal-count bins, weighted mean |predicted - observed|"
+        ),
+    ),
+)
+
+# How far the segments of the cutoff differed afterwards.
+LATER = Table(
+    "later",
+    (
+        Column("segment", "text", "", "name"),
+        Column("customers", "int", "customers", "in the segment at the cutoff"),
+        Column("predicted_per_customer", "float", "money", "predicted revenue per customer"),
+        Column("revenue_per_customer", "float", "money", "revenue per customer in the later period"),
+        Column("revenue_low", "float", "money", "2.5 % end of its bootstrap interval"),
+        Column("revenue_high", "float", "money", "97.5 % end"),
+        Column("predicted_active", "float", "0..1", "1 - mean churn probability"),
+        Column("active", "float", "0..1", "share with a purchase in the later period"),
+        Column("share_revenue", "float", "0..1", "share of the later revenue"),
+    ),
+)
+
+FINDINGS = Table(
+    "findings",
+    (
+        Column("code", "text", "", "CLV0xx"),
+        Column("severity", "text", "", "info, warning or serious"),
+        Column("title", "text", "", "what kind of doubt"),
+        Column("found", "text", "", "what was found"),
+        Column("advice", "text", "", "what to do"),
+    ),
+)

@@ -1,0 +1,131 @@
+"""Run: everything one fit made, in memory and on disk."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from clvseg.config import Settings
+from clvseg.errors import DataError
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything one fit made; report, app and tracking read only this.
+
+    Attributes
+    ----------
+    settings : Settings
+        What was asked.
+    facts : dict
+        Single facts: ``as_of``, ``cutoff`` and ``first_day`` (ISO dates), ``horizon_days``, ``holdout_days``,
+        ``customers``, ``currency`` (may be None), ``total`` (dict ``predicted, low, high, level``: revenue of
+        the horizon with its interval), ``expected_churners``, ``data_hash``, ``base_model``, ``version``.
+    profile : dict
+        Counts of what was read, dropped, merged and netted.
+    models : dict
+        The fitted models as JSON: ``value``, ``hybrid``, ``churn``, ``segmentation``, ``intervals``.
+    scores, segments, later, leaderboard_value, leaderboard_churn, findings : DataFrame
+        The tables of :mod:`clvseg.frames`.
+    deciles : DataFrame
+        ``decile`` (1 = ranked highest), ``customers``, ``predicted``, ``actual`` (money per customer), all of
+        the later period.
+    calibration : DataFrame
+        ``predicted``, ``observed`` (0..1), ``customers``: churn probability against what followed.
+    weekly : DataFrame
+        ``week`` (its Monday), ``revenue``, ``purchases``, ``customers``, ``new_customers``.
+    drivers : DataFrame
+        ``target`` (churn, value), ``feature``, ``label`` (words), ``importance`` (mean |SHAP|), ``direction``
+        (correlation sign of value and SHAP: +1, -1, 0).
+    segment_drivers : DataFrame
+        ``segment``, ``feature``, ``label``, ``importance`` (mean SHAP in the segment less the rest),
+        ``inside``, ``outside`` (medians of the feature).
+    cluster_choice : DataFrame
+        ``clusters``, ``silhouette``, ``stability``, ``chosen``.
+    """
+
+    settings: Settings
+    facts: dict[str, Any]
+    profile: dict[str, Any]
+    models: dict[str, Any]
+    scores: pd.DataFrame
+    segments: pd.DataFrame
+    later: pd.DataFrame
+    leaderboard_value: pd.DataFrame
+    leaderboard_churn: pd.DataFrame
+    findings: pd.DataFrame
+    deciles: pd.DataFrame
+    calibration: pd.DataFrame
+    weekly: pd.DataFrame
+    drivers: pd.DataFrame
+    segment_drivers: pd.DataFrame
+    cluster_choice: pd.DataFrame
+
+    @property
+    def as_of(self) -> dt.date:
+        """Last day that was known."""
+        return dt.date.fromisoformat(self.facts["as_of"])
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the run into `folder`, which must exist.
+
+        Returns
+        -------
+        Path
+            The folder: ``scores.parquet``, ``segments.csv``, ``run.json``, ``models/``, ``tables/``.
+        """
+        folder = Path(folder)
+        (folder / "tables").mkdir()
+        (folder / "models").mkdir()
+        for name in _tables():
+            frame = getattr(self, name)
+            place = folder / "scores.parquet" if name == "scores" else folder / "tables" / f"{name}.parquet"
+            frame.to_parquet(place, index=False)
+        self.segments.to_csv(folder / "segments.csv", index=False, float_format="%.6g")
+        for name, model in self.models.items():
+            (folder / "models" / f"{name}.json").write_text(
+                json.dumps(model, sort_keys=True), encoding="utf-8"
+            )
+        head = {
+            "settings": self.settings.model_dump(mode="json"),
+            "facts": self.facts,
+            "profile": self.profile,
+        }
+        (folder / "run.json").write_text(json.dumps(head, indent=2, sort_keys=True), encoding="utf-8")
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Run:
+        """Read a run that :meth:`save` wrote.
+
+        Raises
+        ------
+        DataError
+            When the folder holds no run.
+        """
+        folder = Path(folder)
+        if not (folder / "run.json").is_file():
+            raise DataError(f"{folder} holds no run.", hint="give the folder that `clvseg fit` printed.")
+        head = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        tables = {
+            name: pd.read_parquet(
+                folder / "scores.parquet" if name == "scores" else folder / "tables" / f"{name}.parquet"
+            )
+            for name in _tables()
+        }
+        models = {
+            path.stem: json.loads(path.read_text(encoding="utf-8"))
+            for path in sorted((folder / "models").iterdir())
+        }
+        settings = Settings.make(head["settings"], name=str(folder / "run.json"))
+        return cls(settings=settings, facts=head["facts"], profile=head["profile"], models=models, **tables)
+
+
+def _tables() -> list[str]:
+    """Names of the fields that are frames."""
+    return [field.name for field in fields(Run) if field.type == "pd.DataFrame"]
