@@ -163,7 +163,7 @@ class TrackingSettings(_Section):
 
     enabled: bool = True
     uri: str | None = Field(None, description="default: MLFLOW_TRACKING_URI, else sqlite:///mlruns/mlflow.db")
-    register: bool = Field(True, description="put the model into the registry under the run's name")
+    registry: bool = Field(True, description="put the model into the registry under the run's name")
 
 
 class Settings(_Section):

@@ -1,0 +1,357 @@
+"""The command line: one verb per workflow function; prints, never computes.
+
+The result goes to stdout (tables, or ``--json``), progress and messages to stderr. Exit codes: 0 fine, 1 serious
+findings under ``--strict``, 2 something the user can mend.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from clvseg import __version__
+from clvseg.errors import ClvsegError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
+
+    from clvseg.workflow import Step
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    help="Customer lifetime value, churn risk and value-based segments from a transaction log.",
+    epilog="Start with: clvseg init orders.csv",
+)
+
+SettingsFile = Annotated[Path, typer.Argument(metavar="SETTINGS", help="the settings file (TOML)")]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of tables")]
+Strict = Annotated[bool, typer.Option("--strict", help="exit with 1 when there is a serious finding")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"clvseg {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def init(
+    source: Annotated[Path, typer.Argument(help="a CSV or Parquet file of transactions")],
+    to: Annotated[Path, typer.Option("--to", help="where to write the settings")] = Path("clvseg.toml"),
+) -> None:
+    """Write a settings file for a log, with the columns guessed from their names."""
+    from clvseg import workflow
+
+    workflow.init(source, to)
+    print(f"Wrote {to}. Look at the columns in it, then run: clvseg fit {to}")
+
+
+@app.command()
+def check(settings: SettingsFile, as_json: AsJson = False, strict: Strict = False) -> None:
+    """Read and check the data; fit nothing."""
+    from clvseg import workflow
+
+    with _progress() as step:
+        profile, findings = workflow.check(_read(settings), progress=step)
+    if as_json:
+        _print_json({"profile": profile, "findings": _records(findings)})
+    else:
+        _print_profile(profile)
+        _print_findings(findings)
+    _exit_on_serious(findings, strict)
+
+
+@app.command()
+def fit(settings: SettingsFile, as_json: AsJson = False, strict: Strict = False) -> None:
+    """Do the main job: check, judge on later data, fit, score, segment, explain, track, report."""
+    from clvseg import workflow
+
+    with _progress() as step:
+        run = workflow.fit(_read(settings), progress=step)
+        published = workflow.publish(run, progress=step)
+    if as_json:
+        _print_json(
+            {
+                "facts": run.facts,
+                "segments": _records(run.segments),
+                "value": _records(run.leaderboard_value),
+                "churn": _records(run.leaderboard_churn),
+                "later": _records(run.later),
+                "findings": _records(run.findings),
+                "published": published.to_dict(),
+            }
+        )
+    else:
+        _print_segments(run.segments, run.facts)
+        _print_accuracy(run.leaderboard_value, run.leaderboard_churn, run.facts)
+        _print_later(run.later, run.facts)
+        _print_findings(run.findings)
+        _print_places(published.to_dict())
+    _exit_on_serious(run.findings, strict)
+
+
+@app.command()
+def evaluate(settings: SettingsFile, as_json: AsJson = False, strict: Strict = False) -> None:
+    """Judge only: hold back the last horizon, fit before it, measure on it."""
+    from clvseg import workflow
+
+    with _progress() as step:
+        judged = workflow.evaluate(_read(settings), progress=step)
+    if as_json:
+        _print_json(
+            {
+                "facts": judged.facts,
+                "value": _records(judged.leaderboard_value),
+                "churn": _records(judged.leaderboard_churn),
+                "later": _records(judged.later),
+                "findings": _records(judged.findings),
+            }
+        )
+    else:
+        _print_accuracy(judged.leaderboard_value, judged.leaderboard_churn, judged.facts)
+        _print_later(judged.later, judged.facts)
+        _print_findings(judged.findings)
+    _exit_on_serious(judged.findings, strict)
+
+
+@app.command()
+def score(
+    run: Annotated[Path, typer.Argument(help="folder of a run, as `clvseg fit` printed it")],
+    source: Annotated[Path, typer.Argument(help="transactions to score, columns named as in the run")],
+    to: Annotated[Path, typer.Option("--to", help="Parquet or CSV file to write")] = Path("scores.parquet"),
+    as_of: Annotated[str | None, typer.Option("--as-of", help="last known day, YYYY-MM-DD")] = None,
+) -> None:
+    """Score a log with a saved run: the same customers later, or new ones."""
+    from clvseg import workflow
+
+    with _progress() as step:
+        written = workflow.score_to_file(run, source, to, as_of=as_of, progress=step)
+    print(f"Wrote {written:,} customers to {to}")
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="folder of a run, as `clvseg fit` printed it")],
+    to: Annotated[Path, typer.Option("--to", help="HTML file to write")] = Path("report.html"),
+) -> None:
+    """Write the report of a saved run anew."""
+    from clvseg import workflow
+
+    workflow.report(run, to)
+    print(f"Wrote {to}")
+
+
+@app.command()
+def explain(code: Annotated[str, typer.Argument(help="a finding's code, like CLV003")]) -> None:
+    """Say what a finding means and what to do about it."""
+    from clvseg import workflow
+
+    print(workflow.explain_finding(code))
+
+
+def main() -> None:
+    """Run the command line; a known error prints its message and ends with 2, without a traceback."""
+    try:
+        app(standalone_mode=True)
+    except ClvsegError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("stopped; nothing was written.", file=sys.stderr)
+        sys.exit(130)
+
+
+def _read(path: Path) -> Any:
+    from clvseg.config import Settings
+
+    return Settings.read(path)
+
+
+@contextmanager
+def _progress() -> Iterator[Step]:
+    """A line per step on stderr with its time; a live spinner where stderr is a terminal."""
+    import time
+
+    from rich.console import Console
+
+    console = Console(stderr=True, highlight=False)
+    state: dict[str, Any] = {"title": None, "start": 0.0}
+
+    def close() -> None:
+        if state["title"] is not None:
+            console.print(f"[dim]{time.monotonic() - state['start']:6.1f} s[/]  {state['title']}")
+
+    with console.status("Starting") as status:
+
+        def step(title: str) -> None:
+            close()
+            state.update(title=title, start=time.monotonic())
+            status.update(title)
+
+        yield step
+        close()
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=118)
+
+
+def _records(frame: pd.DataFrame) -> Any:
+    return json.loads(frame.to_json(orient="records", date_format="iso", double_precision=15))
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, default=str))
+
+
+def _exit_on_serious(findings: pd.DataFrame, strict: bool) -> None:
+    if strict and (findings["severity"] == "serious").any():
+        raise typer.Exit(1)
+
+
+def _table(title: str, columns: list[str], rows: list[list[str]], left: int = 1) -> None:
+    """Print a table; the first `left` columns are text, the others numbers."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="left" if i < left else "right", no_wrap=i >= left, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    _console().print(table)
+
+
+def _print_profile(profile: dict[str, Any]) -> None:
+    rows = [[key.replace("_", " "), _plain(value)] for key, value in profile.items() if value not in (None, 0)]
+    _table("What was read", ["", ""], rows, left=2)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
+
+
+def _print_findings(findings: pd.DataFrame) -> None:
+    if findings.empty:
+        _console().print("No findings.")
+        return
+    rows = [[f.code, f.severity, f.found, f.advice] for f in findings.itertuples()]
+    _table("Findings", ["code", "severity", "what was found", "what to do"], rows, left=4)
+
+
+def _print_segments(segments: pd.DataFrame, facts: dict[str, Any]) -> None:
+    unit = f" {facts['currency']}" if facts.get("currency") else ""
+    rows = [
+        [
+            s.segment,
+            f"{s.customers:,}",
+            f"{s.share_customers:.0%}",
+            f"{s.value_per_customer:,.2f}",
+            f"{s.share_predicted_value:.0%}",
+            f"{s.churn_probability:.0%}",
+            f"{s.value_at_risk:,.0f}",
+            s.action,
+        ]
+        for s in segments.itertuples()
+    ]
+    columns = ["segment", "customers", "share", f"value each{unit}", "of value", "churn", f"at risk{unit}"]
+    from rich import box
+    from rich.table import Table
+
+    total = facts["total"]
+    title = (
+        f"Segments of {facts['customers']:,} customers on {facts['as_of']}; next {facts['horizon_days']} days: "
+        f"{total['predicted']:,.0f}{unit} ({total['level']:.0%} interval {total['low']:,.0f} to {total['high']:,.0f})"
+    )
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    for i, column in enumerate([*columns, "what to do"]):
+        table.add_column(column, justify="left" if i in (0, 7) else "right", no_wrap=0 < i < 7)
+    for row in rows:
+        table.add_row(*row)
+    _console().print(table)
+
+
+def _print_accuracy(value: pd.DataFrame, churn: pd.DataFrame, facts: dict[str, Any]) -> None:
+    rows = [
+        [
+            v.model,
+            f"{v.gini:.3f} ({v.gini_low:.3f} to {v.gini_high:.3f})",
+            f"{v.bias:+.1%}",
+            f"{v.decile_error:.3f}",
+            f"{v.top_decile:.0%}",
+            f"{v.spearman:.3f}",
+        ]
+        for v in value.itertuples()
+    ]
+    span = f"fitted to {facts['cutoff']}, judged on the {facts['holdout_days']} days after"
+    _table(
+        f"Accuracy of value, {span}",
+        ["model", "Gini (95 % interval)", "bias of total", "decile error", "top tenth has", "Spearman"],
+        rows,
+    )
+    rows = [
+        [
+            c.model,
+            f"{c.auc:.3f} ({c.auc_low:.3f} to {c.auc_high:.3f})",
+            f"{c.average_precision:.3f}",
+            f"{c.brier:.3f}",
+            f"{c.calibration_error:.3f}",
+        ]
+        for c in churn.itertuples()
+    ]
+    _table(
+        "Accuracy of churn (no purchase in those days)",
+        ["model", "AUC (95 % interval)", "average precision", "Brier", "calibration error"],
+        rows,
+    )
+
+
+def _print_later(later: pd.DataFrame, facts: dict[str, Any]) -> None:
+    rows = [
+        [
+            s.segment,
+            f"{s.customers:,}",
+            f"{s.predicted_per_customer:,.2f}",
+            f"{s.revenue_per_customer:,.2f} ({s.revenue_low:,.2f} to {s.revenue_high:,.2f})",
+            f"{s.predicted_active:.0%}",
+            f"{s.active:.0%}",
+            f"{s.share_revenue:.0%}",
+        ]
+        for s in later.itertuples()
+    ]
+    _table(
+        f"What the segments of {facts['cutoff']} did afterwards",
+        ["segment", "customers", "predicted each", "spent each (95 %)", "predicted active", "active", "of revenue"],
+        rows,
+    )
+
+
+def _print_places(places: dict[str, Any]) -> None:
+    console = _console()
+    for name in ("report", "scores", "segments"):
+        console.print(f"{name:9} {places[name]}", soft_wrap=True)
+    if places.get("mlflow_command"):
+        console.print(f"{'MLflow':9} {places['mlflow_command']}", soft_wrap=True)

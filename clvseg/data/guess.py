@@ -1,0 +1,68 @@
+"""Guess which column plays which part, from names and types; ``clvseg init`` starts from it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+_WORDS = {
+    "customer": "customer customerid customernumber custid clientid client household householdid userid user "
+    "memberid member buyer accountid account shopper cust kunde kundennummer",
+    "time": "timestamp transactiontimestamp datetime invoicedate orderdate orderedat purchasedate transactiondate "
+    "createdat date datum ordered purchased created time day",
+    "amount": "amount revenue salesvalue sales linetotal totalprice total spend spent dollarvalue dollars gmv paid "
+    "betrag umsatz value",
+    "order": "orderid invoiceno order invoice basketid basket transactionid receipt",
+    "product": "productid stockcode product sku itemid item article artikel",
+    "category": "category productcategory department",
+    "quantity": "quantity qty units pieces menge",
+    "price": "unitprice price preis",
+    "channel": "channel storeid store shop country region",
+    "currency": "currency currencycode",
+}
+_NUMBER = re.compile(r"INT|DOUBLE|FLOAT|DECIMAL", re.IGNORECASE)
+
+
+def guess_columns(types: Mapping[str, str]) -> dict[str, str]:
+    """Map parts to columns by their names.
+
+    Parameters
+    ----------
+    types : mapping of str to str
+        Column names and their DuckDB types.
+
+    Returns
+    -------
+    dict
+        Part to column, at most one column a part and one part a column; an amount where there is one, else price
+        and quantity. Parts that no name suggests are left out.
+
+    Examples
+    --------
+    >>> guess_columns({"Kundennummer": "BIGINT", "order_date": "DATE", "Total": "DOUBLE", "note": "VARCHAR"})
+    {'customer': 'Kundennummer', 'time': 'order_date', 'amount': 'Total'}
+    """
+    guess: dict[str, str] = {}
+    for part, words in _WORDS.items():
+        choices = [
+            (rank, place, name)
+            for place, (name, kind) in enumerate(types.items())
+            if name not in guess.values()
+            and (part not in ("amount", "price", "quantity") or _NUMBER.search(kind))
+            and (rank := _rank(name, words.split())) is not None
+        ]
+        if choices:
+            guess[part] = min(choices)[2]
+    if "amount" in guess or "quantity" not in guess:
+        guess.pop("price", None)
+    return guess
+
+
+def _rank(name: str, words: list[str]) -> tuple[int, int] | None:
+    """Return how well a name fits: whole name before one of its words, earlier words before later ones."""
+    parts = [part.casefold() for part in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name)]
+    whole = "".join(parts)
+    if whole in words:
+        return 0, words.index(whole)
+    hits = [words.index(part) for part in parts if part in words]
+    return (1, min(hits)) if hits else None
