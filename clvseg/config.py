@@ -117,8 +117,8 @@ class DataSettings(_Section):
 class ValueSettings(_Section):
     """The value models; ``[value]``."""
 
-    purchases: Literal["mbg_nbd", "bg_nbd", "pareto_nbd"] = Field(
-        "mbg_nbd", description="model of purchases and dropout"
+    purchases: Literal["pareto_nbd", "mbg_nbd", "bg_nbd"] = Field(
+        "pareto_nbd", description="model of purchases and dropout"
     )
     fitter: Literal["clvseg", "lifetimes"] = Field(
         "clvseg", description="who fits bg_nbd, mbg_nbd and pareto_nbd"

@@ -104,6 +104,7 @@ class EngineError(ClvsegError):
     def __init__(self, purpose: str, sql: str, cause: str) -> None:
         self.purpose = purpose
         self.sql = sql
+        self.cause = cause
         super().__init__(f"The engine could not {purpose}.", found=cause.strip().splitlines()[0])
 
 

@@ -82,7 +82,7 @@ class Run:
         folder = Path(folder)
         (folder / "tables").mkdir()
         (folder / "models").mkdir()
-        for name in _tables():
+        for name in table_names():
             frame = getattr(self, name)
             place = folder / "scores.parquet" if name == "scores" else folder / "tables" / f"{name}.parquet"
             frame.to_parquet(place, index=False)
@@ -116,7 +116,7 @@ class Run:
             name: pd.read_parquet(
                 folder / "scores.parquet" if name == "scores" else folder / "tables" / f"{name}.parquet"
             )
-            for name in _tables()
+            for name in table_names()
         }
         models = {
             path.stem: json.loads(path.read_text(encoding="utf-8"))
@@ -126,6 +126,6 @@ class Run:
         return cls(settings=settings, facts=head["facts"], profile=head["profile"], models=models, **tables)
 
 
-def _tables() -> list[str]:
+def table_names() -> list[str]:
     """Names of the fields that are frames."""
     return [field.name for field in fields(Run) if field.type == "pd.DataFrame"]

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 _WORDS = {
     "customer": "customer customerid customernumber custid clientid client household householdid userid user "
     "memberid member buyer accountid account shopper cust kunde kundennummer",
-    "time": "timestamp transactiontimestamp datetime invoicedate orderdate orderedat purchasedate transactiondate "
-    "createdat date datum ordered purchased created time day",
-    "amount": "amount revenue salesvalue sales linetotal totalprice total spend spent dollarvalue dollars gmv paid "
-    "betrag umsatz value",
+    "time": "timestamp transactiontimestamp datetime invoicedate orderdate orderedat purchasedate "
+    "transactiondate createdat date datum ordered purchased created time day",
+    "amount": "amount revenue salesvalue sales linetotal totalprice total spend spent dollarvalue dollars "
+    "gmv paid betrag umsatz value",
     "order": "orderid invoiceno order invoice basketid basket transactionid receipt",
     "product": "productid stockcode product sku itemid item article artikel",
     "category": "category productcategory department",
@@ -34,8 +34,8 @@ def guess_columns(types: Mapping[str, str]) -> dict[str, str]:
     Returns
     -------
     dict
-        Part to column, at most one column a part and one part a column; an amount where there is one, else price
-        and quantity. Parts that no name suggests are left out.
+        Part to column, at most one column a part and one part a column; an amount where there is one,
+        else price and quantity. Parts that no name suggests are left out.
 
     Examples
     --------
@@ -43,12 +43,13 @@ def guess_columns(types: Mapping[str, str]) -> dict[str, str]:
     {'customer': 'Kundennummer', 'time': 'order_date', 'amount': 'Total'}
     """
     guess: dict[str, str] = {}
+    typed = any(_NUMBER.search(kind) for kind in types.values())  # a CSV file has only text
     for part, words in _WORDS.items():
         choices = [
             (rank, place, name)
             for place, (name, kind) in enumerate(types.items())
             if name not in guess.values()
-            and (part not in ("amount", "price", "quantity") or _NUMBER.search(kind))
+            and (not typed or part not in ("amount", "price", "quantity") or _NUMBER.search(kind))
             and (rank := _rank(name, words.split())) is not None
         ]
         if choices:

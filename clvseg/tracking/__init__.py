@@ -17,9 +17,8 @@ import pandas as pd
 
 from clvseg.config import Settings
 from clvseg.errors import ClvsegError
-from clvseg.run import Run
+from clvseg.run import Run, table_names
 
-_OURS = "clvseg"
 _SERVING = (
     "duckdb",
     "lazy-loader",
@@ -46,7 +45,7 @@ class Logged:
     command: str
 
 
-def log_run(run: Run, files: Path, served: dict[str, Any]) -> Logged:
+def log_run(run: Run, files: Path) -> Logged:
     """Log a run: settings, data, metrics, tables, charts, report and the model that scores raw transactions.
 
     Parameters
@@ -54,10 +53,7 @@ def log_run(run: Run, files: Path, served: dict[str, Any]) -> Logged:
     run : Run
         What was fitted.
     files : Path
-        Folder whose ``report.html``, ``tables/`` and ``charts/`` are logged. Rows about single customers stay
-        out of MLflow.
-    served : dict
-        The fitted models as JSON, for the registered model.
+        The run's folder, for its ``report.html`` and ``charts/``. Rows about single customers stay out of MLflow.
 
     Returns
     -------
@@ -75,11 +71,12 @@ def log_run(run: Run, files: Path, served: dict[str, Any]) -> Logged:
             with mlflow.start_run(experiment_id=experiment, run_name=settings.name) as parent:
                 _log_head(mlflow, run)
                 _log_candidates(mlflow, run)
-                for name in ("tables", "charts"):
-                    if (files / name).is_dir():
-                        mlflow.log_artifacts(str(files / name), name)
+                for name in table_names():
+                    if name != "scores":
+                        mlflow.log_text(getattr(run, name).to_csv(index=False), f"tables/{name}.csv")
+                mlflow.log_artifacts(str(files / "charts"), "charts")
                 mlflow.log_artifact(str(files / "report.html"))
-                model = _log_model(mlflow, run, served)
+                model = _log_model(mlflow, run)
     except mlflow.exceptions.MlflowException as error:
         raise ClvsegError(
             "MLflow could not keep the run.",
@@ -146,11 +143,9 @@ def _ui_command(uri: str) -> str:
 
 def _log_head(mlflow: Any, run: Run) -> None:
     """Settings as parameters, the data's name and hash, and the headline figures."""
-    from mlflow.data.filesystem_dataset_source import FileSystemDatasetSource
     from mlflow.data.meta_dataset import MetaDataset
     from mlflow.data.sources import LocalArtifactDatasetSource
 
-    del FileSystemDatasetSource
     facts = run.facts
     mlflow.log_params(_flat(run.settings.model_dump(mode="json")))
     mlflow.set_tags(
@@ -230,7 +225,7 @@ def _source_columns(settings: Settings) -> dict[str, str]:
     return {column: part for part, column in mapped.items() if column is not None}
 
 
-def _log_model(mlflow: Any, run: Run, served: dict[str, Any]) -> str:
+def _log_model(mlflow: Any, run: Run) -> str:
     """Log and register the pyfunc: raw transactions in, Scores out; code and JSON, no pickle."""
     import json
 
@@ -238,6 +233,7 @@ def _log_model(mlflow: Any, run: Run, served: dict[str, Any]) -> str:
 
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder) / "scorer.json"
+        served = {"settings": run.settings.model_dump(mode="json"), "models": run.models}
         place.write_text(json.dumps(served, sort_keys=True), encoding="utf-8")
         logged = mlflow.pyfunc.log_model(
             name="model",

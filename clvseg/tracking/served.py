@@ -11,6 +11,7 @@ import mlflow.pyfunc
 import pandas as pd
 from mlflow.models import set_model
 
+from clvseg.config import Settings
 from clvseg.data.transactions import Transactions
 from clvseg.scores import Scorer
 
@@ -21,9 +22,11 @@ class RawLogModel(mlflow.pyfunc.PythonModel):
     def load_context(self, context: Any) -> None:
         """Read the fitted models."""
         served = json.loads(Path(context.artifacts["scorer"]).read_text(encoding="utf-8"))
-        self.scorer = Scorer.from_dict(served)
+        self.scorer = Scorer.from_dict(served["models"], Settings.make(served["settings"]))
 
-    def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
+    def predict(
+        self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
+    ) -> pd.DataFrame:
         """Return the Scores as of the parameter ``as_of`` (YYYY-MM-DD), default the log's last day."""
         transactions = Transactions.read(model_input, self.scorer.data_settings)
         as_of = (params or {}).get("as_of")

@@ -1,0 +1,34 @@
+"""Charts: an aggregated frame in, an Altair chart out.
+
+Every function takes the width of the whole picture in pixels; below 500 it draws for a phone. No chart needs
+a script or the network: the report turns them into static SVG. The column ``detail`` of a frame is what a
+mark says to a screen reader and shows as a tooltip.
+"""
+
+from clvseg.charts.look import BLUE, ORANGE, Picture
+from clvseg.charts.models import (
+    decile_chart,
+    driver_bars,
+    later_chart,
+    leaderboard_chart,
+    reliability_chart,
+    weekly_chart,
+)
+from clvseg.charts.segments import cluster_chart, rfm_grid, risk_map, segment_bars, segment_overview
+
+__all__ = [
+    "BLUE",
+    "ORANGE",
+    "Picture",
+    "cluster_chart",
+    "decile_chart",
+    "driver_bars",
+    "later_chart",
+    "leaderboard_chart",
+    "reliability_chart",
+    "rfm_grid",
+    "risk_map",
+    "segment_bars",
+    "segment_overview",
+    "weekly_chart",
+]

@@ -1,0 +1,63 @@
+"""The one look of all charts: colours, type, axes of money."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeAlias
+
+import altair as alt
+import pandas as pd
+
+INK, MUTED, LINE = "#1c2733", "#566270", "#dfe5ec"
+BLUE, LIGHT_BLUE, OCHRE, ORANGE, GREY = "#1f5fa8", "#b7cfe9", "#8a7422", "#c4540c", "#8a97a5"
+FONT = "Helvetica, Arial, sans-serif"
+PHONE = 500
+Picture: TypeAlias = alt.Chart | alt.LayerChart | alt.HConcatChart
+# Vega's expression for an axis value of money: 20k, 1.5M, 3B, 150, 0.05.
+MONEY = "datum.value >= 1e4 ? replace(format(datum.value, '~s'), 'G', 'B') : format(datum.value, ',.4~r')"
+
+
+def money_axis(values: pd.Series[Any], *, spread: float, ticks: int) -> dict[str, Any]:
+    """Scale and axis for money: logarithmic where the largest is many times the smallest."""
+    low, high = float(values.min()), float(values.max())
+    if low <= 0 or high / low <= 8:
+        domain = [min(0.0, low * spread), high * spread or 1.0]
+        return {
+            "scale": alt.Scale(type="linear", domain=domain),
+            "axis": alt.Axis(labelExpr=MONEY, tickCount=ticks),
+        }
+    low, high = low / spread, high * spread
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    heads = (
+        (1, 2, 5)
+        if math.log10(high / low) < ticks / 3
+        else (1, 3)
+        if math.log10(high / low) < ticks / 2
+        else (1,)
+    )
+    steps = [float(f"{head}e{power}") for power in powers for head in heads]
+    axis = alt.Axis(labelExpr=MONEY, values=[step for step in steps if low <= step <= high])
+    return {"scale": alt.Scale(type="log", domain=[low, high], nice=False), "axis": axis}
+
+
+def finish(chart: Any) -> Any:
+    """Give the one look of all charts; only marks with a ``detail`` of their own speak."""
+    return (
+        chart.configure(font=FONT, background="white", padding=3)
+        .configure_view(stroke=None)
+        .configure_mark(aria=False)
+        .configure_axis(
+            **{f"{part}Color": MUTED for part in ("label", "title")},
+            **{f"{part}FontSize": 12 for part in ("label", "title")},
+            **{f"{part}Color": GREY for part in ("domain", "tick")},
+            **{f"{part}Padding": 7 for part in ("label", "title")},
+            titleFontWeight="normal",
+            gridColor=LINE,
+        )
+        .configure_axisY(domain=False, ticks=False)
+        .configure_title(
+            **{"anchor": "start", "frame": "bounds", "fontSize": 13.5, "color": INK, "offset": 14},
+            **{"subtitleColor": MUTED, "subtitleFontSize": 12, "subtitlePadding": 5},
+        )
+        .configure_legend(orient="top", labelFontSize=12.5, labelColor=INK, symbolSize=110, labelLimit=300)
+    )

@@ -1,0 +1,27 @@
+"""Coded findings: doubts about the data and the models, each with what was found and what to do."""
+
+from __future__ import annotations
+
+from clvseg.checks.catalogue import CATALOGUE, about, run_checks
+from clvseg.checks.clv001_spend import check_spend
+from clvseg.checks.clv004_fit import check_fit
+from clvseg.checks.clv006_naive import check_naive
+from clvseg.checks.clv007_calibration import check_calibration
+from clvseg.checks.clv009_segments import check_segments
+from clvseg.checks.finding import About, Finding, findings_frame
+from clvseg.checks.minimum import require_enough
+
+__all__ = [
+    "CATALOGUE",
+    "About",
+    "Finding",
+    "about",
+    "check_calibration",
+    "check_fit",
+    "check_naive",
+    "check_segments",
+    "check_spend",
+    "findings_frame",
+    "require_enough",
+    "run_checks",
+]

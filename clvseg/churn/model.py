@@ -1,0 +1,205 @@
+"""Risk: the probability of no purchase within the horizon."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import brentq
+from scipy.special import expit, logit
+from sklearn.exceptions import NotFittedError
+
+from clvseg.boosting import (
+    FloatArray,
+    Panel,
+    boost,
+    booster_from_text,
+    booster_to_text,
+    customer_folds,
+    raw_score,
+    sureness,
+)
+
+if TYPE_CHECKING:
+    import lightgbm
+
+_OBJECTIVE = {"objective": "binary"}
+_SHARE = 0.5
+_EDGE = 1e-4
+_MIN_EACH = 200
+_MIN_SURENESS = 1.0
+_TRUST = 0.5
+_ANCHOR = 0.5
+_DECREASING = ("probability_active",)
+
+
+class ChurnModel:
+    """P(no purchase within the horizon), one per customer.
+
+    Two LightGBM models learn at the origins who did not come back: one starts from the logit of the
+    purchase model's probability, one from nothing; their logits are averaged. Where the horizon is longer
+    than what could be observed at the origins, the purchase model's logit over the horizon replaces the one
+    over the inner days. The intercept is moved half way to where the mean probability is the purchase
+    model's, corrected by half of its newest error. Where the origins do not show that boosting helps, the
+    probability is the purchase model's, with that corrected mean.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of folds and boosting.
+
+    Attributes
+    ----------
+    features : list of str
+        Columns the boosters read, in order.
+    parts : list of (float, lightgbm.Booster)
+        Weight and booster; the logit of churn is the weighted sum of raw scores plus `offset`. Empty where
+        boosting is not used.
+    reason : str
+        Why boosting is not used; empty where it is.
+    evidence : dict of str to float
+        On origins, each customer scored by boosters that never saw it: ``gain`` (mean log loss of the
+        purchase model less that of the mix) and ``sureness`` (gain / its standard error).
+    errors : tuple of float
+        logit(share that did not come back) - logit(mean probability of the purchase model) at each origin,
+        newest first.
+    out_of_fold : ndarray of float, shape (rows,)
+        The probabilities behind `evidence`, on the panel's rows. Not saved.
+    """
+
+    def __init__(self, seed: int = 1) -> None:
+        self.seed = seed
+        self.features: list[str] = []
+        self.parts: list[tuple[float, lightgbm.Booster]] = []
+        self.reason = ""
+        self.evidence: dict[str, float] = {}
+        self.errors: tuple[float, ...] = ()
+        self.out_of_fold = np.empty(0)
+        self.intercept: float | None = None
+
+    def fit(self, panel: Panel) -> Self:
+        """Learn from a panel; the intercept is set on its ``current`` customers.
+
+        Parameters
+        ----------
+        panel : Panel
+            From `clvseg.value.origins.build_panel`.
+        """
+        self.features, self.parts, self.intercept = panel.features, [], 0.0
+        self.errors = _origin_errors(panel)
+        self._boost(panel)
+        expected = expit(_gone(panel.current["horizon_active"])).mean()
+        corrected = float(expit(logit(expected) + (_TRUST * self.errors[0] if self.errors else 0.0)))
+        moved = _shift(self.raw(panel.current), corrected)
+        self.intercept = _ANCHOR * moved if self.parts else moved
+        return self
+
+    def _boost(self, panel: Panel) -> None:
+        gone = 1.0 - panel.outcome["active"].to_numpy(dtype=np.float64)
+        start = _gone(panel.rows["probability_active"])
+        self.evidence, self.out_of_fold = {}, expit(start)
+        fewest = int(min(gone.sum(), len(gone) - gone.sum()))
+        if fewest < _MIN_EACH:
+            self.reason = panel.reason or (
+                f"only {fewest} customers who came back, or did not, at earlier cutoffs; {_MIN_EACH} needed"
+            )
+            return
+        fold, rows = customer_folds(panel.rows.index, self.seed), panel.rows[self.features]
+        guided = boost(rows, gone, start, fold, self.seed, _OBJECTIVE, decreasing=_DECREASING)
+        free = boost(rows, gone, None, fold, self.seed, _OBJECTIVE, decreasing=_DECREASING)
+        mixed = _SHARE * (guided.out_of_fold + start) + (1 - _SHARE) * free.out_of_fold
+        self.evidence = _compare(panel, gone, start, mixed)
+        if self.evidence["sureness"] < _MIN_SURENESS:
+            self.reason = "boosting did not predict churn better than the purchase model at earlier cutoffs"
+            return
+        self.reason, self.out_of_fold = "", expit(mixed)
+        self.parts = [(_SHARE, guided.booster), (1 - _SHARE, free.booster)]
+
+    def offset(self, frame: pd.DataFrame) -> FloatArray:
+        """What the logit of churn holds besides the boosters, shape (rows,)."""
+        if self.intercept is None:
+            raise NotFittedError("This ChurnModel is not fitted yet; call fit first.")
+        ahead = _gone(frame["horizon_active"])
+        if not self.parts:
+            return ahead + self.intercept
+        longer = ahead - _gone(frame["probability_active"])
+        return _SHARE * ahead + (1 - _SHARE) * longer + self.intercept
+
+    def raw(self, frame: pd.DataFrame) -> FloatArray:
+        """Logit of churn: weighted raw scores of `parts` plus `offset`, shape (rows,)."""
+        raw = self.offset(frame)
+        for weight, booster in self.parts:
+            raw = raw + weight * raw_score(booster, frame, self.features)
+        return raw
+
+    def predict_proba(self, frame: pd.DataFrame) -> FloatArray:
+        """Probability of a purchase and of none within the horizon, shape (rows, 2).
+
+        Parameters
+        ----------
+        frame : DataFrame
+            From `clvseg.value.origins.ModelBase.frame`.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        """
+        gone = expit(self.raw(frame))
+        return np.column_stack([1 - gone, gone])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything that was fitted, JSON-able; boosters as LightGBM's model text."""
+        return {
+            "seed": self.seed,
+            "features": self.features,
+            "parts": [[weight, booster_to_text(booster)] for weight, booster in self.parts],
+            "reason": self.reason,
+            "evidence": self.evidence,
+            "errors": list(self.errors),
+            "intercept": self.intercept,
+        }
+
+    @classmethod
+    def from_dict(cls, state: dict[str, Any]) -> Self:
+        """Restore from `to_dict`; probabilities are identical."""
+        model = cls(state["seed"])
+        model.features = list(state["features"])
+        model.parts = [(weight, booster_from_text(text)) for weight, text in state["parts"]]
+        model.reason, model.evidence = state["reason"], dict(state["evidence"])
+        model.errors, model.intercept = tuple(state["errors"]), state["intercept"]
+        return model
+
+
+def _gone(active: pd.Series) -> FloatArray:
+    """Logit of no purchase from the probability of one, kept off the edges."""
+    return -logit(np.clip(active.to_numpy(dtype=np.float64), _EDGE, 1 - _EDGE))
+
+
+def _origin_errors(panel: Panel) -> tuple[float, ...]:
+    if not panel.origins:
+        return ()
+    gone = panel.per_origin(1.0 - panel.outcome["active"].to_numpy(dtype=np.float64))
+    expected = panel.per_origin(expit(_gone(panel.rows["probability_active"])))
+    inside = np.clip(gone, _EDGE, 1 - _EDGE)
+    return tuple((logit(inside) - logit(expected)).tolist())
+
+
+def _shift(logits: FloatArray, mean: float) -> float:
+    """What to add to logits so that the mean probability is `mean`."""
+    return float(brentq(lambda added: expit(logits + added).mean() - mean, -30, 30, xtol=1e-12))
+
+
+def _compare(panel: Panel, gone: FloatArray, start: FloatArray, mixed: FloatArray) -> dict[str, float]:
+    """How much lower the log loss of `mixed` is than that of `start`, each with its origin's mean right."""
+    gained = np.empty(len(gone))
+    for position in range(len(panel.origins)):
+        here = panel.origin == position
+        mean = float(np.clip(gone[here].mean(), _EDGE, 1 - _EDGE))
+        losses = [
+            np.logaddexp(0, values + _shift(values, mean)) - gone[here] * (values + _shift(values, mean))
+            for values in (start[here], mixed[here])
+        ]
+        gained[here] = losses[0] - losses[1]
+    return sureness(panel, gained)

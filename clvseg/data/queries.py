@@ -1,0 +1,349 @@
+"""Every SQL text over the cleaned tables, once, in DuckDB's dialect.
+
+Tables: ``lines`` (customer_id, day, amount and the mapped extras) and ``purchases`` (one row per customer and
+day with a purchase: customer_id, day, amount, lines, orders, quantity, refund_lines). Amounts are DECIMAL:
+sums are exact, so they do not depend on the order in which threads add them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Mapping
+
+_MISSING = "'', 'nan', 'null', 'none', 'n/a', '<na>', 'nat'"
+WINDOWS = (7, 14, 28, 56, 91, 182, 364)
+
+
+def given(as_text: str) -> str:
+    """Condition: the text is there and does not stand for a missing value."""
+    return f"({as_text} IS NOT NULL AND lower(trim({as_text})) NOT IN ({_MISSING}))"
+
+
+def date(day: dt.date) -> str:
+    """A day as a literal."""
+    return f"DATE '{day.isoformat()}'"
+
+
+def parsed_lines(
+    table: str, customer: str, day: str, amount: tuple[str, str], extras: Mapping[str, str]
+) -> str:
+    """Make ``parsed``: each line read, with the reason why it is kept or left out.
+
+    Its parameters: drop zero amounts, drop refunds, latest plausible day.
+    """
+    more = "".join(f", {sql} AS {column}" for column, sql in sorted(extras.items()))
+    names = "".join(f", {column}" for column in sorted(extras))
+    return f"""
+    CREATE TEMP TABLE parsed AS
+    WITH as_read AS (
+        SELECT {customer} AS customer_id, {day} AS day, {amount[0]} AS money, {amount[1]} AS price{more}
+        FROM {table}
+    ), exact AS (
+        SELECT customer_id, day, price, money, TRY_CAST(money AS DECIMAL(18, 4)) AS amount{names}
+        FROM as_read
+    )
+    SELECT customer_id, day, amount{names}, amount = 0 AND money <> 0 AS rounded_away, CASE
+        WHEN customer_id IS NULL THEN 'no customer'
+        WHEN day IS NULL THEN 'no date'
+        WHEN day < DATE '1970-01-01' OR day > CAST($3 AS DATE) THEN 'impossible date'
+        WHEN amount IS NULL THEN 'no amount'
+        WHEN price < 0 THEN 'negative price'
+        WHEN amount = 0 AND $1 THEN 'zero dropped'
+        WHEN amount < 0 AND $2 THEN 'refund dropped'
+        ELSE 'kept' END AS reason
+    FROM exact
+    """
+
+
+LINE_COUNTS = """
+SELECT reason, count(*) AS lines, count(*) FILTER (WHERE amount = 0) AS zeros,
+       count(*) FILTER (WHERE rounded_away) AS rounded_away,
+       count(*) FILTER (WHERE amount < 0) AS refunds,
+       coalesce(-sum(amount) FILTER (WHERE amount < 0), 0) AS refund_money
+FROM parsed GROUP BY reason
+"""
+
+
+def padded_customers(kind: str) -> str:
+    """Count the ids that trimming would merge with another."""
+    if kind == "integer":
+        return "SELECT 0 AS padded_customers"
+    return """
+    SELECT count(DISTINCT customer_id) - count(DISTINCT trim(customer_id)) AS padded_customers
+    FROM parsed WHERE reason = 'kept'
+    """
+
+
+CURRENCIES = """
+SELECT currency, count(*) AS lines FROM parsed
+WHERE reason = 'kept' AND currency IS NOT NULL AND currency <> ''
+GROUP BY currency ORDER BY lines DESC, currency
+"""
+
+
+def lines(extras: Collection[str]) -> str:
+    """Make ``lines``: the kept ones."""
+    more = "".join(f", {column}" for column in extras)
+    return (
+        f"CREATE TEMP TABLE lines AS SELECT customer_id, day, amount{more} FROM parsed WHERE reason = 'kept'"
+    )
+
+
+def customer_days(has_order: bool, has_quantity: bool) -> str:
+    """Make ``customer_days``: lines of one customer and day together, refunds netted."""
+    orders = "count(DISTINCT order_id) FILTER (WHERE amount >= 0)" if has_order else "1"
+    quantity = "coalesce(sum(quantity) FILTER (WHERE amount >= 0), 0)" if has_quantity else "0"
+    return f"""
+    CREATE TEMP TABLE customer_days AS
+    SELECT customer_id, day, CAST(sum(amount) AS DECIMAL(18, 4)) AS amount,
+           CAST(count(*) FILTER (WHERE amount >= 0) AS INTEGER) AS lines,
+           CAST(greatest({orders}, 1) AS INTEGER) AS orders,
+           CAST({quantity} AS DECIMAL(18, 4)) AS quantity,
+           CAST(count(*) FILTER (WHERE amount < 0) AS INTEGER) AS refund_lines
+    FROM lines GROUP BY customer_id, day
+    """
+
+
+DAY_COUNTS = """
+SELECT count(*) FILTER (WHERE amount <= 0 AND lines > 0 AND refund_lines > 0) AS wiped_days,
+       coalesce(-sum(amount) FILTER (WHERE amount <= 0 AND lines > 0 AND refund_lines > 0), 0) AS wiped_money,
+       count(*) FILTER (WHERE lines = 0) AS refund_only_days,
+       coalesce(-sum(amount) FILTER (WHERE lines = 0), 0) AS refund_only_money,
+       count(DISTINCT customer_id) AS customers_seen
+FROM customer_days
+"""
+
+PURCHASES = """
+CREATE TEMP TABLE purchases AS
+SELECT customer_id, day, amount, lines, orders, quantity, refund_lines FROM customer_days
+WHERE amount > 0 OR refund_lines = 0
+ORDER BY customer_id, day
+"""
+
+PURCHASE_COUNTS = """
+SELECT count(*) AS purchases, count(DISTINCT customer_id) AS customers,
+       coalesce(CAST(sum(orders) - count(*) AS BIGINT), 0) AS same_day_orders,
+       coalesce(CAST(sum(lines) - count(*) AS BIGINT), 0) AS same_day_lines,
+       CAST(coalesce(sum(amount), 0) AS DOUBLE) AS revenue,
+       min(day) AS first_day, greatest(max(day), (SELECT max(day) FROM lines)) AS last_day
+FROM purchases
+"""
+
+
+def customer_summary(as_of: dt.date, until: dt.date) -> str:
+    """Frequency, recency, T, monetary_value and since_last as of a day, of what was known `until` a day."""
+    return f"""
+    SELECT customer_id,
+           count(*) - 1 AS frequency,
+           date_diff('day', min(day), max(day)) AS recency,
+           date_diff('day', min(day), {date(as_of)}) AS T,
+           CASE WHEN count(*) > 1
+               THEN CAST(sum(amount) - min_by(amount, day) AS DOUBLE) / (count(*) - 1)
+               ELSE 0.0 END AS monetary_value,
+           date_diff('day', max(day), {date(as_of)}) AS since_last
+    FROM purchases WHERE day <= {date(until)}
+    GROUP BY customer_id ORDER BY customer_id
+    """
+
+
+def outcomes(as_of: dt.date, until: dt.date) -> str:
+    """Revenue and purchase days after the day, of every customer seen up to it."""
+    later = f"day > {date(as_of)}"
+    return f"""
+    SELECT customer_id, CAST(coalesce(sum(amount) FILTER (WHERE {later}), 0) AS DOUBLE) AS value,
+           count(*) FILTER (WHERE {later}) AS purchases,
+           CAST(count(*) FILTER (WHERE {later}) > 0 AS BIGINT) AS active
+    FROM purchases WHERE day <= {date(until)}
+    GROUP BY customer_id HAVING min(day) <= {date(as_of)} ORDER BY customer_id
+    """
+
+
+def revenue_by_week(until: dt.date) -> str:
+    """Revenue, purchases, customers and new customers of every week of the log, empty weeks included."""
+    return f"""
+    WITH known AS (
+        SELECT *, min(day) OVER (PARTITION BY customer_id) AS first_day
+        FROM purchases WHERE day <= {date(until)}
+    ), weeks AS (
+        SELECT CAST(unnest(generate_series(date_trunc('week', min(day)), date_trunc('week', {date(until)}),
+                                           INTERVAL 7 DAY)) AS DATE) AS week FROM known
+    )
+    SELECT week, CAST(coalesce(sum(amount), 0) AS DOUBLE) AS revenue, count(customer_id) AS purchases,
+           count(DISTINCT customer_id) AS customers, count(*) FILTER (WHERE day = first_day) AS new_customers
+    FROM weeks LEFT JOIN known ON CAST(date_trunc('week', day) AS DATE) = week
+    GROUP BY week ORDER BY week
+    """
+
+
+def counts(until: dt.date) -> str:
+    """Customers, purchases, revenue and lines up to the day."""
+    return f"""
+    SELECT count(*) AS purchases, count(DISTINCT customer_id) AS customers,
+           CAST(coalesce(sum(amount), 0) AS DOUBLE) AS revenue,
+           (SELECT count(*) FROM lines WHERE day <= {date(until)}) AS lines
+    FROM purchases WHERE day <= {date(until)}
+    """
+
+
+def content_hash(extras: Collection[str], until: dt.date) -> str:
+    """Sum of the hashes of the lines: equal for equal lines in any order."""
+    columns = ", ".join(("customer_id", "day", "amount", *extras))
+    return f"""
+    SELECT count(*) AS n, CAST(coalesce(sum(hash({columns})), 0) AS VARCHAR) AS total
+    FROM lines WHERE day <= {date(until)}
+    """
+
+
+# What is summed over each customer's purchases. Logarithms are rounded to millionths and summed as integers,
+# so that no sum depends on its order. The day that weekends are counted from is a Monday.
+_SUMS = """
+    max(age) AS age, min(ago) AS since_last, count(*) AS n, count(gap) AS gaps,
+    CAST(sum(amount) AS DOUBLE) AS revenue,
+    CAST(sum(amount) - min_by(amount, day) AS DOUBLE) AS repeat_revenue,
+    CAST(min_by(amount, day) AS DOUBLE) AS first_amount,
+    CAST(max_by(amount, day) AS DOUBLE) AS last_amount,
+    CAST(max(amount) AS DOUBLE) AS max_amount,
+    CAST(coalesce(sum(gap), 0) AS DOUBLE) AS gap_sum,
+    CAST(coalesce(sum(gap * gap), 0) AS DOUBLE) AS gap_squares,
+    CAST(coalesce(sum(log_gap), 0) AS DOUBLE) / 1e6 AS log_gap_sum,
+    max(gap) AS gap_max, max_by(gap, day) AS gap_last,
+    count(log_amount) AS paid,
+    CAST(coalesce(sum(log_amount), 0) AS DOUBLE) / 1e6 AS log_amount_sum,
+    CAST(coalesce(sum(log_amount * log_amount), 0) AS DOUBLE) / 1e12 AS log_amount_squares,
+    count(gap) FILTER (WHERE 2 * ago < age) AS recent,
+    CAST(coalesce(sum(amount) FILTER (WHERE 2 * ago < age), 0) AS DOUBLE) AS recent_revenue,
+    count(*) FILTER (WHERE 2 * ago < age) AS recent_orders,
+    count(*) FILTER (WHERE gap IS NULL OR ago // 7 < (ago + gap) // 7) AS weeks,
+    count(*) FILTER (WHERE date_diff('day', DATE '1969-12-29', day) % 7 >= 5) AS weekend,
+    count(*) FILTER (WHERE ago BETWEEN 364 - 91 AND 363) AS season,
+    CAST(sum(lines) AS DOUBLE) AS lines, CAST(sum(orders) AS DOUBLE) AS orders_within,
+    CAST(sum(quantity) AS DOUBLE) AS quantity
+"""
+
+# What follows from the sums alone.
+_DERIVED = """
+    n - 1 AS repeats, coalesce(gap_sum / nullif(gaps, 0), greatest(age, 1)) AS gap_mean,
+    CASE WHEN gaps > 1 THEN sqrt(greatest(
+        gap_squares / gaps - (gap_sum / gaps) * (gap_sum / gaps), 0.0)) END AS spread,
+    recent_orders > 0 AND n > recent_orders AND recent_revenue > 0
+        AND revenue > recent_revenue AS both_halves
+"""
+
+# The features every log has.
+_FEATURES = """
+    CAST(repeats AS DOUBLE) AS frequency,
+    CAST(age - since_last AS DOUBLE) AS recency,
+    CAST(age AS DOUBLE) AS T,
+    CASE WHEN repeats > 0 THEN repeat_revenue / repeats ELSE 0.0 END AS monetary_value,
+    CAST(since_last AS DOUBLE) AS since_last,
+    CAST(n AS DOUBLE) AS orders,
+    revenue AS past_revenue,
+    revenue / n AS mean_spend,
+    first_amount, last_amount, max_amount,
+    CASE WHEN revenue > 0 THEN last_amount / (revenue / n) ELSE 1.0 END AS last_to_mean_amount,
+    CASE WHEN paid > 1 THEN sqrt(greatest(log_amount_squares / paid
+        - (log_amount_sum / paid) * (log_amount_sum / paid), 0.0)) ELSE 0.0 END AS amount_spread,
+    CASE WHEN both_halves
+        THEN ln((recent_revenue / recent_orders) / ((revenue - recent_revenue) / (n - recent_orders)))
+        ELSE 0.0 END AS amount_trend,
+    CAST(gap_mean AS DOUBLE) AS gap_mean,
+    coalesce(spread, 0.0) AS gap_sd,
+    coalesce(spread / gap_mean, 1.0) AS gap_cv,
+    CASE WHEN gaps > 1 THEN exp(log_gap_sum / gaps) / gap_mean ELSE 0.0 END AS regularity,
+    CAST(coalesce(gap_last, greatest(age, 1)) AS DOUBLE) AS gap_last,
+    CAST(coalesce(gap_max, greatest(age, 1)) AS DOUBLE) AS gap_max,
+    since_last / gap_mean AS overdue,
+    CAST(since_last AS DOUBLE) / coalesce(gap_max, greatest(age, 1)) AS overdue_longest,
+    CASE WHEN repeats > 0 THEN (2.0 * recent - repeats) / repeats ELSE 0.0 END AS trend,
+    30.4375 * n / greatest(age, 30) AS orders_per_month,
+    30.4375 * revenue / greatest(age, 30) AS spend_per_month,
+    CAST(weeks AS DOUBLE) / (age // 7 + 1) AS week_share,
+    CAST(weekend AS DOUBLE) / n AS weekend_share,
+    CAST(season AS DOUBLE) AS orders_same_season,
+    lines / n AS lines_per_order,
+    CASE WHEN refunded > 0 THEN refunded / (refunded + paid_money) ELSE 0.0 END AS refund_share
+"""
+
+
+def customer_features(as_of: dt.date, until: dt.date, extras: Collection[str]) -> str:
+    """Behaviour of every customer as of a day; the columns are those of ``features.FEATURES``."""
+    windows = ", ".join(
+        f"CAST(count(*) FILTER (WHERE ago < {w}) AS DOUBLE) AS orders_{w}d, "
+        f"CAST(coalesce(sum(amount) FILTER (WHERE ago < {w}), 0) AS DOUBLE) AS spend_{w}d"
+        for w in WINDOWS
+    )
+    breadth, features = _breadth_features(extras)
+    return f"""
+    WITH known AS (
+        SELECT customer_id, day, amount, lines, orders, quantity,
+               date_diff('day', day, {date(as_of)}) AS ago,
+               date_diff('day', first_value(day) OVER past, {date(as_of)}) AS age,
+               date_diff('day', lag(day) OVER past, day) AS gap
+        FROM purchases WHERE day <= {date(until)}
+        WINDOW past AS (PARTITION BY customer_id ORDER BY day)
+    ), per_purchase AS (
+        SELECT *, CAST(round(ln(gap) * 1e6) AS BIGINT) AS log_gap,
+               CASE WHEN amount > 0
+                   THEN CAST(round(ln(CAST(amount AS DOUBLE)) * 1e6) AS BIGINT) END AS log_amount
+        FROM known
+    ), per_customer AS (
+        SELECT customer_id, {_SUMS}, {windows} FROM per_purchase GROUP BY customer_id
+    ), per_line AS (
+        SELECT customer_id,
+               CAST(coalesce(-sum(amount) FILTER (WHERE amount < 0), 0) AS DOUBLE) AS refunded,
+               CAST(coalesce(sum(amount) FILTER (WHERE amount > 0), 0) AS DOUBLE) AS paid_money
+               {breadth}
+        FROM lines WHERE day <= {date(until)} GROUP BY customer_id
+    ), derived AS (
+        SELECT *, {_DERIVED} FROM per_customer
+    )
+    SELECT customer_id, {_FEATURES}, {_basket_features(extras)}{features}
+           {", ".join(f"orders_{w}d, spend_{w}d" for w in WINDOWS)}
+    FROM derived JOIN per_line USING (customer_id) ORDER BY customer_id
+    """
+
+
+def _basket_features(extras: Collection[str]) -> str:
+    """Columns that need an order number or a quantity."""
+    out = "orders_within / n AS orders_per_day, " if "order_id" in extras else ""
+    return out + ("quantity / n AS quantity_per_order, " if "quantity" in extras else "")
+
+
+def _breadth_features(extras: Collection[str]) -> tuple[str, str]:
+    """Counts of distinct products, categories and channels: inner and outer columns."""
+    plural = {"product_id": "products", "category": "categories", "channel": "channels"}
+    inner = "".join(
+        f", count(DISTINCT {column}) FILTER (WHERE amount >= 0) AS {many}"
+        for column, many in plural.items() if column in extras
+    )  # fmt: skip
+    outer = "".join(
+        f"CAST({many} AS DOUBLE) AS {many}, " for column, many in plural.items() if column in extras
+    )
+    if "product_id" in extras:
+        outer += "CAST(products AS DOUBLE) / greatest(lines, 1) AS product_variety, "
+    return inner, outer
+
+
+def by_day(until: dt.date) -> str:
+    """Purchases, revenue and new customers of each day with a purchase."""
+    return f"""
+    SELECT day, count(*) AS purchases, CAST(sum(amount) AS DOUBLE) AS revenue,
+           count(*) FILTER (WHERE day = first_day) AS new_customers
+    FROM (SELECT *, min(day) OVER (PARTITION BY customer_id) AS first_day
+          FROM purchases WHERE day <= {date(until)})
+    GROUP BY day ORDER BY day
+    """
+
+
+def concentration(until: dt.date) -> str:
+    """Repeat buyers, the largest customer, the largest purchase and the median purchase."""
+    return f"""
+    WITH known AS (SELECT customer_id, amount FROM purchases WHERE day <= {date(until)}),
+    customers AS (SELECT customer_id, count(*) AS n, sum(amount) AS revenue FROM known GROUP BY customer_id)
+    SELECT (SELECT count(*) FROM customers WHERE n > 1) AS repeat_buyers,
+           (SELECT CAST(max(revenue) AS DOUBLE) FROM customers) AS top_customer_revenue,
+           (SELECT CAST(max_by(customer_id, revenue) AS VARCHAR) FROM customers) AS top_customer,
+           CAST(max(amount) AS DOUBLE) AS top_purchase,
+           CAST(coalesce(median(amount) FILTER (WHERE amount > 0), 0) AS DOUBLE) AS median_purchase
+    FROM known
+    """

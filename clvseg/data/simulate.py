@@ -1,0 +1,111 @@
+"""Transaction logs from known parameters."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+# Parameters near those of CDNOW (REFERENCE figures, weeks times seven), in days.
+CDNOW_PARAMETERS: dict[str, dict[str, float]] = {
+    "bg_nbd": {"r": 0.243, "alpha": 30.9, "a": 0.793, "b": 2.426},
+    "mbg_nbd": {"r": 0.525, "alpha": 43.3, "a": 0.891, "b": 1.614},
+    "pareto_nbd": {"r": 0.553, "alpha": 74.0, "s": 0.606, "beta": 81.7},
+}
+CDNOW_SPEND = {"p": 6.25, "q": 3.74, "v": 15.44}
+
+
+def simulate_transactions(
+    customers: int,
+    *,
+    purchases: Literal["bg_nbd", "mbg_nbd", "pareto_nbd"] = "bg_nbd",
+    parameters: Mapping[str, float] | None = None,
+    spend: Mapping[str, float] | None = None,
+    days: int = 546,
+    acquisition_days: int = 91,
+    first_day: dt.date = dt.date(2023, 1, 1),
+    seed: int,
+) -> pd.DataFrame:
+    """Simulate a log of customers who buy at Gamma rates, drop out, and spend Gamma-Gamma amounts.
+
+    Parameters
+    ----------
+    customers : int
+        How many.
+    purchases : {"bg_nbd", "mbg_nbd", "pareto_nbd"}
+        Dropout after each repeat purchase (Fader, Hardie & Lee 2005), also right after the first (Batislam et
+        al. 2007), or at any time (Schmittlein et al. 1987).
+    parameters : mapping, optional
+        ``r, alpha, a, b`` or ``r, alpha, s, beta``, per day. Default: near CDNOW.
+    spend : mapping, optional
+        ``p, q, v`` of the Gamma-Gamma model (Fader & Hardie 2013). Default: CDNOW.
+    days : int
+        Length of the log.
+    acquisition_days : int
+        First purchases are spread evenly over this many days from `first_day`.
+    first_day : date
+        First day of the log.
+    seed : int
+        Same seed, same log.
+
+    Returns
+    -------
+    DataFrame
+        ``customer_id`` (1..customers), ``time`` (to the second), ``amount`` (to the cent, at least 0.01), in
+        order of customer and time.
+
+    Examples
+    --------
+    >>> log = simulate_transactions(1000, seed=1)
+    >>> log["customer_id"].nunique(), list(log.columns)
+    (1000, ['customer_id', 'time', 'amount'])
+    """
+    rng = np.random.default_rng(seed)
+    values = dict(parameters or CDNOW_PARAMETERS[purchases])
+    start = rng.uniform(0.0, acquisition_days, customers)
+    rate = rng.gamma(values["r"], 1.0 / values["alpha"], customers)
+    seen = days - start
+    if purchases == "pareto_nbd":
+        death = rng.exponential(1.0, customers) / rng.gamma(values["s"], 1.0 / values["beta"], customers)
+        owner, age = _arrivals(rng, rate, np.minimum(seen, death))
+    else:
+        # Repeat purchases a customer makes in a whole life; dropping out right away is possible in MBG/NBD.
+        chance = np.maximum(rng.beta(values["a"], values["b"], customers), 1e-12)
+        life = rng.geometric(chance) - (1 if purchases == "mbg_nbd" else 0)
+        owner, age = _arrivals(rng, rate, seen)
+        nth = np.arange(owner.size) - np.searchsorted(owner, owner)
+        owner, age = owner[nth < life[owner]], age[nth < life[owner]]
+    customer = np.concatenate([np.arange(customers), owner])
+    moment = start[customer] + np.concatenate([np.zeros(customers), age])
+    order = np.lexsort((moment, customer))
+    customer, moment = customer[order], moment[order]
+    seconds = np.floor(moment * 86_400.0).astype("int64").astype("timedelta64[s]")
+    return pd.DataFrame(
+        {
+            "customer_id": customer + 1,
+            "time": np.datetime64(first_day, "s") + seconds,
+            "amount": _amounts(rng, customers, customer, spend or CDNOW_SPEND),
+        }
+    )
+
+
+def _arrivals(
+    rng: np.random.Generator, rate: NDArray[np.float64], length: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Poisson arrivals within each customer's time: owner (ascending) and age (ascending in each)."""
+    owner = np.repeat(np.arange(rate.size), rng.poisson(rate * length))
+    age = rng.uniform(0.0, 1.0, owner.size) * length[owner]
+    order = np.lexsort((age, owner))
+    return owner, age[order]
+
+
+def _amounts(
+    rng: np.random.Generator, customers: int, customer: NDArray[np.int64], spend: Mapping[str, float]
+) -> NDArray[np.float64]:
+    scale = rng.gamma(spend["q"], 1.0 / spend["v"], customers)
+    amounts = rng.gamma(spend["p"], 1.0, customer.size) / scale[customer]
+    return np.maximum(np.round(amounts, 2), 0.01)

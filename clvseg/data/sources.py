@@ -1,0 +1,239 @@
+"""The door: whatever the transactions are in becomes the relation ``raw`` of one engine."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import gzip
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from clvseg.config import ColumnSettings, DataSettings
+from clvseg.data.datasets import dataset_columns, load_dataset
+from clvseg.data.engines.duckdb import DuckDBEngine, text
+from clvseg.errors import DataError, EngineError
+
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_FILE_HINT = "give a CSV or Parquet file, or a glob such as folder/*.parquet."
+
+
+@dataclass(frozen=True)
+class Source:
+    """An opened source.
+
+    Attributes
+    ----------
+    engine : DuckDBEngine
+        Holds the lines as ``raw``.
+    name : str
+        What to call it in messages.
+    columns : ColumnSettings
+        The mapping.
+    types : dict
+        Column of the source to its DuckDB type.
+    all_text : bool
+        Whether every column is text because the file has no types (CSV).
+    encoding : str or None
+        Of a CSV file.
+    """
+
+    engine: DuckDBEngine
+    name: str
+    columns: ColumnSettings
+    types: dict[str, str]
+    all_text: bool = False
+    encoding: str | None = None
+
+
+def open_source(source: Any, settings: DataSettings) -> Source:
+    """Open a file, dataset, frame, relation or query as ``raw``.
+
+    Parameters
+    ----------
+    source : str, Path, frame, relation or None
+        Path or glob of CSV or Parquet files, ``dataset:NAME``, a pandas, polars or Arrow frame, a DuckDB
+        relation; None takes ``settings.source`` or ``settings.query``.
+    settings : DataSettings
+        The data section.
+
+    Raises
+    ------
+    DataError
+        When it is missing, empty, unreadable or of an unknown kind.
+    MissingColumnsError
+        See :func:`clvseg.data.cleaning.clean`.
+    """
+    if source is None:
+        source = settings.source
+    if source is None and settings.query is not None:
+        return _open_query(settings.query, settings)
+    if source is None:
+        raise DataError("no transactions were given.", hint="set source or query under [data].")
+    if isinstance(source, str) and source.startswith("dataset:"):
+        frame = load_dataset(source.removeprefix("dataset:"))
+        return _show(frame, source, dataset_columns(settings.columns))
+    if isinstance(source, (str, Path)):
+        return _open_files(str(source), settings.columns)
+    return _open_frame(source, settings.columns)
+
+
+def _open_query(query: str, settings: DataSettings) -> Source:
+    if settings.database is not None:
+        _check_readable(Path(settings.database))
+    engine = DuckDBEngine(settings.database)
+    if engine.count_statements("run the query", query) != 1:
+        raise DataError("query must be one SQL statement.", hint='like query = "SELECT * FROM orders".')
+    # Materialised: a query need not give the same lines twice.
+    engine.run("run the query", f"CREATE TEMP TABLE raw AS {query.strip().rstrip(';')}")
+    return Source(engine, "the query", settings.columns, engine.columns("raw"))
+
+
+# Kinds of frame, by module and class: name in messages, whether it can be read only once.
+_FRAMES = {
+    ("pandas", "DataFrame"): ("the pandas frame", False),
+    ("polars", "DataFrame"): ("the polars frame", False),
+    ("polars", "LazyFrame"): ("the polars frame", True),
+    ("pyarrow", "Table"): ("the Arrow table", False),
+    ("pyarrow", "RecordBatch"): ("the Arrow batch", False),
+    ("pyarrow", "RecordBatchReader"): ("the Arrow reader", True),
+    ("duckdb", "DuckDBPyRelation"): ("the DuckDB relation", True),
+    ("_duckdb", "DuckDBPyRelation"): ("the DuckDB relation", True),
+}
+
+
+def _open_frame(frame: Any, columns: ColumnSettings) -> Source:
+    kind = (type(frame).__module__.partition(".")[0], type(frame).__qualname__)
+    if kind not in _FRAMES:
+        raise DataError(
+            f"cannot read transactions from a {type(frame).__module__}.{type(frame).__qualname__}.",
+            hint="give a path, a pandas, polars or Arrow frame, or a DuckDB relation.",
+        )
+    label, once = _FRAMES[kind]
+    return _show(_plain(frame) if kind[0] == "pandas" else frame, label, columns, once)
+
+
+def _show(frame: Any, label: str, columns: ColumnSettings, once: bool = False) -> Source:
+    """Let the engine see a frame as ``raw``."""
+    engine = DuckDBEngine()
+    try:
+        engine.register(f"read {label}", "given", frame)
+        what = "TABLE" if once else "VIEW"
+        engine.run(f"read {label}", f"CREATE TEMP {what} raw AS SELECT * FROM given")
+    except EngineError as error:
+        raise DataError(
+            f"cannot read {label}.", found=error.found, hint="leave that column out or convert it."
+        ) from None
+    return Source(engine, label, columns, engine.columns("raw"))
+
+
+def _plain(frame: pd.DataFrame) -> pd.DataFrame:
+    """A pandas frame whose column names are distinct texts."""
+    names = [str(column) for column in frame.columns]
+    if not names:
+        raise DataError("the pandas frame has no columns.", hint="one line per order is needed.")
+    if len({column.casefold() for column in names}) < len(names):
+        raise DataError(
+            "the pandas frame has two columns of the same name.", found=", ".join(names) + ".",
+            hint="rename one; upper and lower case count as the same.",
+        )  # fmt: skip
+    return frame.set_axis(names, axis=1)
+
+
+def _open_files(pattern: str, columns: ColumnSettings) -> Source:
+    paths = _files(pattern)
+    label = paths[0].name if len(paths) == 1 else f"{Path(pattern).name} ({len(paths)} files)"
+    heads = [_check_readable(path) for path in paths]
+    engine = DuckDBEngine()
+    parquet = [head[:4] == b"PAR1" for head in heads]
+    if any(parquet) and not all(parquet):
+        raise DataError(f"{label} mixes Parquet files with others.", hint=_FILE_HINT)
+    files = "[" + ", ".join(text(str(path)) for path in paths) + "]"
+    together = ", union_by_name = true" if len(paths) > 1 else ""
+    encoding = None
+    if parquet[0]:
+        reader = f"read_parquet({files}{together})"
+        try:
+            engine.run("open it", f"CREATE TEMP VIEW raw AS SELECT * FROM {reader}")
+        except EngineError as error:
+            raise DataError(
+                f"{label} is not a readable Parquet file.", found=error.found, hint=_FILE_HINT
+            ) from None
+    else:
+        encoding = _open_csv(engine, files, heads[0], together, label)
+    return Source(engine, label, columns, engine.columns("raw"), not parquet[0], encoding)
+
+
+def _files(pattern: str) -> list[Path]:
+    path = Path(pattern)
+    if path.is_dir():
+        inside = sorted(entry.name for entry in path.iterdir())[:3]
+        raise DataError(
+            f"{pattern} is a folder.", found=", ".join(inside) or "nothing in it.", hint=_FILE_HINT
+        )
+    if path.exists():
+        return [path]
+    paths = sorted(Path(found) for found in glob.glob(pattern, recursive=True) if Path(found).is_file())
+    if not paths:
+        raise DataError(f"there is no file {pattern}.", hint=_FILE_HINT)
+    return paths
+
+
+def _check_readable(path: Path) -> bytes:
+    """First bytes of a file that can be opened and is not obviously something else."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(4096)
+        if head.startswith(_GZIP):
+            with gzip.open(path, "rb") as unpacked:
+                unpacked.read(4096)
+    except (OSError, EOFError) as error:
+        raise DataError(
+            f"cannot read {path.name}.", found=getattr(error, "strerror", None) or str(error)
+        ) from None
+    if not head.strip():
+        raise DataError(f"{path.name} is empty.", hint=_FILE_HINT)
+    if head.startswith(b"PK\x03\x04"):
+        raise DataError(
+            f"{path.name} is a workbook or zip archive.", hint="save it as CSV and give that file."
+        )
+    return head
+
+
+def _open_csv(engine: DuckDBEngine, files: str, head: bytes, together: str, label: str) -> str:
+    """Read CSV files, the first of which begins with `head`, and tell their encoding."""
+    packed = "gzip" if head.startswith(_GZIP) else "zstd" if head.startswith(_ZSTD) else "auto"
+    if packed == "auto" and b"\x00" in head:
+        raise DataError(f"{label} is not a text file.", hint=_FILE_HINT)
+    failure = None
+    for encoding in ("utf-8", "latin-1"):
+        how = f"{files}, compression = '{packed}', encoding = '{encoding}', strict_mode = true"
+        try:
+            delimiter = _delimiter(engine, how)
+            # Materialised: a second pass over text costs more than the memory.
+            engine.run(
+                "read it",
+                f"CREATE OR REPLACE TEMP TABLE raw AS SELECT * FROM read_csv({how}, all_varchar = true, "
+                f"header = true, skip = 0, delim = {text(delimiter)}, quote = '\"', escape = '\"'{together})",
+            )
+            return encoding
+        except EngineError as error:
+            failure = error
+            if "unicode" not in error.cause.lower():
+                break
+    found = failure.found if failure else None
+    raise DataError(f"{label} is not a readable CSV file.", found=found, hint=_FILE_HINT)
+
+
+def _delimiter(engine: DuckDBEngine, how: str) -> str:
+    """The character that divides the header line."""
+    line = engine.rows(
+        "read the header",
+        f"SELECT line FROM read_csv({how}, auto_detect = false, header = false, "
+        "columns = {'line': 'VARCHAR'}, delim = '\x01', quote = '', escape = '') LIMIT 1",
+    )
+    header = (line[0]["line"] or "") if line else ""
+    counts = {mark: len(next(csv.reader([header], delimiter=mark), [])) for mark in ",;\t|"}
+    return max(counts, key=lambda mark: counts[mark])

@@ -1,0 +1,118 @@
+"""The customer summary, what followed it, and revenue over time."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pandas as pd
+
+from clvseg.data import queries
+from clvseg.data.transactions import Transactions
+from clvseg.errors import DataError
+from clvseg.frames import SUMMARY
+
+
+def customer_summary(tx: Transactions, as_of: dt.date) -> pd.DataFrame:
+    """Summarise every customer as of the end of a day.
+
+    Equals lifetimes' ``summary_data_from_transaction_data`` in days.
+
+    Parameters
+    ----------
+    tx : Transactions
+        The log; only its days up to `as_of` count.
+    as_of : date
+        Last day that is known.
+
+    Returns
+    -------
+    DataFrame
+        Columns of :data:`clvseg.frames.SUMMARY`, indexed by ``customer_id`` in ascending order.
+
+    Raises
+    ------
+    DataError
+        When the log begins after `as_of`.
+
+    Examples
+    --------
+    >>> tx = Transactions.read("dataset:cdnow_sample")
+    >>> customer_summary(tx, dt.date(1997, 9, 30)).head(2)
+                 frequency  recency    T  monetary_value  since_last
+    customer_id
+    1                    2      213  272           22.345          59
+    2                    1       12  272           11.770         260
+    """
+    check_day(tx, as_of)
+    sql = queries.customer_summary(as_of, min(as_of, tx.last_day))
+    frame = tx.engine.frame("summarise the customers", sql)
+    return SUMMARY.conform(frame).set_index(pd.Index(frame["customer_id"], name="customer_id"))
+
+
+def outcomes(tx: Transactions, as_of: dt.date, days: int) -> pd.DataFrame:
+    """Return what the customers known on `as_of` did in the `days` after it.
+
+    Parameters
+    ----------
+    tx : Transactions
+        The log; must reach to the end of the period.
+    as_of : date
+        Last day before the period.
+    days : int
+        Length of the period ``(as_of, as_of + days]``.
+
+    Returns
+    -------
+    DataFrame
+        ``value`` (money), ``purchases`` (purchase days), ``active`` (0 or 1), in the summary's
+        index and order.
+
+    Raises
+    ------
+    DataError
+        When the log begins after `as_of` or ends before the period does.
+    """
+    check_day(tx, as_of)
+    until = as_of + dt.timedelta(days=days)
+    if until > tx.last_day:
+        raise DataError(
+            f"the {days} days after {as_of} are not all in the transactions.",
+            found=f"{tx.first_day} to {tx.last_day}.",
+            hint="choose an earlier cutoff or a shorter horizon.",
+        )
+    frame = tx.engine.frame("measure what followed", queries.outcomes(as_of, until))
+    return frame.set_index("customer_id")
+
+
+def revenue_by_week(tx: Transactions) -> pd.DataFrame:
+    """Return revenue by calendar week.
+
+    Returns
+    -------
+    DataFrame
+        ``week`` (its Monday), ``revenue`` (money), ``purchases`` (purchase days), ``customers``,
+        ``new_customers``; weeks without a purchase are there with zeros, the first and last may be partial.
+    """
+    return tx.engine.frame("sum revenue by week", queries.revenue_by_week(tx.last_day))
+
+
+def revenue_by_day(tx: Transactions) -> pd.DataFrame:
+    """Return revenue by day.
+
+    Returns
+    -------
+    DataFrame
+        ``day``, ``purchases`` (customers who bought), ``revenue`` (money), ``new_customers``; days without a
+        purchase are left out.
+    """
+    return tx.engine.frame("sum revenue by day", queries.by_day(tx.last_day))
+
+
+def check_day(tx: Transactions, as_of: dt.date) -> None:
+    """Refuse a day before the first purchase."""
+    if as_of < tx.first_day:
+        raise DataError(
+            f"nothing was known on {as_of}.",
+            found=f"transactions from {tx.first_day} to {tx.last_day}.",
+            hint="choose a later day; dates are year-month-day.",
+        )

@@ -1,0 +1,17 @@
+"""Explanations by SHAP: what drives value and risk, why one customer may leave, what makes a segment."""
+
+from clvseg.explain.membership import Membership, explain_segments
+from clvseg.explain.reasons import ReasonCodes
+from clvseg.explain.shapley import BASE, PROBABILITY_MODEL, Explainable, drivers, raw_score, shap_values
+
+__all__ = [
+    "BASE",
+    "PROBABILITY_MODEL",
+    "Explainable",
+    "Membership",
+    "ReasonCodes",
+    "drivers",
+    "explain_segments",
+    "raw_score",
+    "shap_values",
+]

@@ -1,0 +1,274 @@
+"""How good the predictions were on a period the models had not seen, in words and tables."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from clvseg.report import words
+from clvseg.report.parts import Cell, Section, Table, Tile, rows
+from clvseg.run import Run
+
+
+def ranked(board: pd.DataFrame, metric: str, model: str) -> pd.DataFrame:
+    """The leaderboard, best first by `metric`, with a flag ``ours``; our row's name says that it is in use.
+
+    Parameters
+    ----------
+    board : DataFrame
+        A leaderboard.
+    metric : str
+        Column to order by, highest first.
+    model : str
+        Name of our row.
+    """
+    ours = board["model"] == model
+    board = board.assign(ours=ours, model=board["model"].where(~ours, f"{model} (in use)"))
+    return board.sort_values(metric, ascending=False, kind="stable").reset_index(drop=True)
+
+
+def accuracy_section(run: Run) -> Section:
+    """Headlines in plain words, figures and the tables behind them.
+
+    Parameters
+    ----------
+    run : Run
+        What a fit made.
+    """
+    facts = run.facts
+    value = ranked(run.leaderboard_value, "gini", facts["model_value"])
+    churn = ranked(run.leaderboard_churn, "auc", facts["model_churn"])
+    lead = (
+        f"Before predicting, the models were tested: fitted on orders up to {words.day(facts['cutoff'])} "
+        f"only, then compared with the {words.days(int(facts['holdout_days']))} that followed."
+    )
+    tiles = [*_value_tiles(run, value), *_churn_tiles(churn)]
+    tables = [
+        _value_board(run, value),
+        _churn_board(churn),
+        _later_table(run),
+        _decile_table(run),
+    ]
+    figures = ("leaderboard_value", "leaderboard_churn", "deciles", "reliability", "segments_later")
+    return Section(
+        "accuracy",
+        "How good are the predictions?",
+        lead,
+        tuple([*_comparisons(value, churn), _coverage(run)] if tiles else ()),
+        tuple(tiles),
+        figures,
+        tuple(table for table in tables if table.rows),
+    )
+
+
+def _value_tiles(run: Run, board: pd.DataFrame) -> list[Tile]:
+    if board.empty:
+        return []
+    row = board[board["ours"]].iloc[0]
+    direction = "too high" if row["bias"] > 0 else "too low"
+    total, currency = run.facts["holdout_total"], run.facts["currency"]
+    return [
+        Tile(
+            "Finding the best",
+            words.percent(row["top_decile"]),
+            f"of later revenue came from the tenth we ranked highest; chance would be 10{words.NBSP}%",
+        ),
+        Tile(
+            "Getting the total right",
+            words.signed_percent(row["bias"]),
+            f"the predicted total was {direction}: {words.money(total['predicted'], currency)} "
+            f"(interval {words.amount(total['low'])} to {words.amount(total['high'])}); "
+            f"{words.money(total['actual'], currency)} came",
+        ),
+    ]
+
+
+def _churn_tiles(board: pd.DataFrame) -> list[Tile]:
+    if board.empty:
+        return []
+    row = board[board["ours"]].iloc[0]
+    gap = row["calibration_error"] * 100
+    gap_text = "under 1 point" if gap < 0.95 else f"{gap:.0f} point{'' if round(gap) == 1 else 's'}"
+    return [
+        Tile(
+            "Telling who stays away",
+            f"{row['auc'] * 100:.0f} of 100",
+            "pairs of one customer who stayed and one who left were ranked the right way round; "
+            "chance would be 50",
+        ),
+        Tile(
+            "Honest probabilities",
+            gap_text.replace(" ", words.NBSP),
+            "between the predicted probability of no order and what happened, on average",
+        ),
+    ]
+
+
+def _comparisons(value: pd.DataFrame, churn: pd.DataFrame) -> list[str]:
+    """One sentence per target: ours against the best other row, said plainly also where we lose."""
+    out = []
+    for board, metric, noun in ((value, "gini", "value"), (churn, "auc", "risk")):
+        if len(board) < 2:
+            continue
+        mine, other = board[board["ours"]].iloc[0], board[~board["ours"]].iloc[0]
+        numbers = f"{mine[metric]:.3f} against {other[metric]:.3f} for {other['model']}"
+        if mine[f"{metric}_low"] <= other[metric] <= mine[f"{metric}_high"]:
+            verdict = "about as well as the best alternative"
+        else:
+            verdict = (
+                "better than every alternative"
+                if mine[metric] > other[metric]
+                else "worse than an alternative"
+            )
+        out.append(f"Customers are ranked by {noun} {verdict}: {numbers} (1 is perfect).")
+    return out
+
+
+def _coverage(run: Run) -> str:
+    share, level = run.facts["coverage"], run.facts["total"]["level"]
+    return (
+        f"The later revenue of {words.percent(share)} of the customers lay within their "
+        f"{words.percent(level)} interval."
+    )
+
+
+def _span(low: float, high: float, style: str = "plain") -> str:
+    if style == "percent":
+        return f"{words.signed_percent(low)} to {words.signed_percent(high)}"
+    return f"{low:.3f} to {high:.3f}".replace("-", words.MINUS)
+
+
+def _value_board(run: Run, board: pd.DataFrame) -> Table:
+    unit = run.facts["currency"] or "data's currency"
+    lines = tuple(
+        (
+            Cell(row.model),
+            Cell(f"{row.gini:.3f}".replace("-", words.MINUS), _span(row.gini_low, row.gini_high)),
+            Cell(words.percent(row.top_decile)),
+            Cell(words.signed_percent(row.bias), _span(row.bias_low, row.bias_high, "percent")),
+            Cell(words.percent(row.decile_error)),
+            Cell(f"{row.spearman:.3f}".replace("-", words.MINUS)),
+            Cell(words.amount(row.mae)),
+            Cell(words.amount(row.rmse)),
+        )
+        for row in rows(board)
+    )
+    columns = (
+        "Model",
+        "Ranking quality (Gini)",
+        "Revenue of the top tenth",
+        "Error of the total",
+        "Error by tenth",
+        "Rank correlation",
+        f"Mean absolute error, {unit}",
+        f"Root mean squared error, {unit}",
+    )
+    marked = int(board["ours"].to_numpy().argmax()) if len(board) else None
+    note = "Below the numbers: 95 % intervals. The model in use is marked; best ranking first."
+    return Table(
+        "board-value", "Predicted value, all models compared", columns, lines, marked=marked, note=note
+    )
+
+
+def _churn_board(board: pd.DataFrame) -> Table:
+    lines = tuple(
+        (
+            Cell(row.model),
+            Cell(f"{row.auc:.3f}", _span(row.auc_low, row.auc_high)),
+            Cell(f"{row.average_precision:.3f}"),
+            Cell(f"{row.calibration_error:.3f}"),
+            Cell(f"{row.brier:.3f}"),
+            Cell(f"{row.log_loss:.3f}"),
+        )
+        for row in rows(board)
+    )
+    columns = (
+        "Model",
+        "Pairs ranked right (AUC)",
+        "Average precision",
+        "Gap of the probabilities",
+        "Brier score",
+        "Log loss",
+    )
+    marked = int(board["ours"].to_numpy().argmax()) if len(board) else None
+    note = "Below the numbers: 95 % intervals. The model in use is marked; best ranking first."
+    return Table("board-churn", "Risk, all models compared", columns, lines, marked=marked, note=note)
+
+
+def _later_table(run: Run) -> Table:
+    unit = run.facts["currency"] or "data's currency"
+    lines = tuple(
+        (
+            Cell(row.segment),
+            Cell(words.count(row.customers)),
+            Cell(words.amount(row.predicted_per_customer)),
+            Cell(
+                words.amount(row.revenue_per_customer),
+                f"{words.amount(row.revenue_low)} to {words.amount(row.revenue_high)}",
+            ),
+            Cell(words.percent(row.predicted_active)),
+            Cell(words.percent(row.active)),
+            Cell(words.percent(row.share_revenue)),
+        )
+        for row in rows(run.later)
+    )
+    columns = (
+        "Segment",
+        "Customers then",
+        f"Predicted per customer, {unit}",
+        f"What came per customer, {unit}",
+        "Predicted to order",
+        "Ordered",
+        "Share of later revenue",
+    )
+    caption = f"The segments of {words.day(run.facts['cutoff'])} and what they did afterwards"
+    return Table("later-table", caption, columns, lines)
+
+
+def _decile_table(run: Run) -> Table:
+    unit = run.facts["currency"] or "data's currency"
+    whole = float((run.deciles["actual"] * run.deciles["customers"]).sum()) or 1.0
+    lines = tuple(
+        (
+            Cell(f"{int(row.decile)}"),
+            Cell(words.count(row.customers)),
+            Cell(words.amount(row.predicted)),
+            Cell(words.amount(row.actual)),
+            Cell(words.percent(row.actual * row.customers / whole)),
+        )
+        for row in rows(run.deciles)
+    )
+    columns = (
+        "Tenth, ranked highest first",
+        "Customers",
+        f"Predicted per customer, {unit}",
+        f"What came per customer, {unit}",
+        "Share of later revenue",
+    )
+    return Table("decile-table", "Predicted and actual by tenth of customers", columns, lines)
+
+
+def later_sentence(run: Run, segment: str) -> str:
+    """How sure we are of one segment: what its members of the cutoff did afterwards.
+
+    Parameters
+    ----------
+    run : Run
+        What a fit made.
+    segment : str
+        Name of the segment.
+    """
+    mine = run.later[run.later["segment"] == segment]
+    if mine.empty:
+        return (
+            "No customers were in this segment at the earlier date, so it could not be tested on later data."
+        )
+    row = mine.iloc[0]
+    currency = run.facts["currency"]
+    return (
+        f"On {words.day(run.facts['cutoff'])} this segment had {words.customers(row['customers'])}. "
+        f"In the {words.days(int(run.facts['holdout_days']))} after it they brought "
+        f"{words.money(row['revenue_per_customer'], currency)} each "
+        f"(interval {words.amount(row['revenue_low'])} to {words.amount(row['revenue_high'])}; "
+        f"predicted {words.amount(row['predicted_per_customer'])}), and "
+        f"{words.percent(row['active'])} ordered (predicted {words.percent(row['predicted_active'])})."
+    )

@@ -1,0 +1,252 @@
+"""What stands behind the results: revenue so far, how segments were made, data and settings."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from pathlib import PurePath
+from typing import Any
+
+import pandas as pd
+from pydantic import BaseModel
+
+from clvseg.report import words
+from clvseg.report.parts import Cell, Section, Table, rows
+from clvseg.run import Run
+
+# Where results go, and what may name a place or an account: of no use to a reader.
+PRIVATE = {"output", "data.database", "data.query", "tracking"}
+# The counts of the cleaning, in its order; those of MONEY are money.
+COUNTS = {
+    "lines_read": "Lines read",
+    "duplicates_found": "Lines that repeat another in every column",
+    "duplicates_dropped": "Dropped: such repeats",
+    "missing_customers": "Dropped: no customer",
+    "unreadable_dates": "Dropped: date not readable",
+    "implausible_dates": "Dropped: date not plausible",
+    "missing_amounts": "Dropped: no amount",
+    "negative_prices": "Dropped: price below zero",
+    "zero_lines": "Lines that cost nothing",
+    "zero_lines_dropped": "Dropped: such lines",
+    "refund_lines": "Refund lines",
+    "refund_money": "Money sent back",
+    "refund_lines_dropped": "Dropped: refund lines",
+    "lines_kept": "Lines kept",
+    "same_day_lines": "Lines merged into another of the same customer and day",
+    "same_day_orders": "Orders merged into another of the same customer and day",
+    "wiped_days": "Days on which refunds were as large as the orders, left out",
+    "wiped_money": "Refunds beyond the orders of such days",
+    "refund_only_days": "Days with refunds only, left out",
+    "refund_only_money": "Refunds of such days",
+    "customers_seen": "Customers, with those who only sent back",
+    "customers": "Customers",
+    "padded_customers": "Customer numbers that differ from another by blanks only",
+    "purchases": "Purchase days",
+    "revenue": "Revenue",
+}
+MONEY = {"refund_money", "wiped_money", "refund_only_money", "revenue"}
+
+
+def whole_weeks(run: Run) -> pd.DataFrame:
+    """The weeks that lie wholly in the data; all of them where none does.
+
+    Parameters
+    ----------
+    run : Run
+        What a fit made.
+    """
+    start = pd.to_datetime(run.weekly["week"])
+    first, last = pd.Timestamp(run.facts["first_day"]), pd.Timestamp(run.as_of)
+    whole = run.weekly[(start >= first) & (start + pd.Timedelta(days=6) <= last)]
+    return whole if len(whole) else run.weekly
+
+
+def history_section(run: Run) -> Section:
+    """Revenue so far and the forecast total.
+
+    Parameters
+    ----------
+    run : Run
+        What a fit made.
+    """
+    currency, total = run.facts["currency"], run.facts["total"]
+    weeks = int(run.facts["horizon_days"]) / 7
+    end = words.day(run.as_of + dt.timedelta(days=int(run.facts["horizon_days"])))
+    lead = (
+        f"Until {end} today's customers are expected to bring {words.money(total['predicted'], currency)}, "
+        f"about {words.money(total['predicted'] / weeks, currency)} a week. Customers who come new are not "
+        "in the forecast; in the history they are."
+    )
+    return Section(
+        "history", "Revenue so far and ahead", lead, figures=("weekly_revenue",), tables=(_periods(run),)
+    )
+
+
+def _periods(run: Run) -> Table:
+    """Revenue and new customers by quarter, or by year in a long history."""
+    weekly = run.weekly.assign(week=pd.to_datetime(run.weekly["week"]))
+    months = (run.as_of - dt.date.fromisoformat(run.facts["first_day"])).days / 30.4
+    # A week belongs to the period of its Thursday, as in ISO 8601.
+    middle: Any = weekly["week"] + pd.Timedelta(days=3)
+    middle = middle.clip(pd.Timestamp(run.facts["first_day"]), pd.Timestamp(run.as_of))
+    period = middle.dt.to_period("Q" if months <= 36 else "Y")
+    sums = weekly.groupby(period)[["revenue", "purchases", "new_customers"]].sum()
+    lines = tuple(
+        (
+            Cell(f"{row.Index.year}, quarter {row.Index.quarter}" if months <= 36 else str(row.Index.year)),
+            Cell(words.amount(row.revenue)),
+            Cell(words.count(row.purchases)),
+            Cell(words.count(row.new_customers)),
+        )
+        for row in rows(sums)
+    )
+    columns = (
+        "Period",
+        f"Revenue, {run.facts['currency'] or 'data currency'}",
+        "Purchase days",
+        "New customers",
+    )
+    note = "Weeks count to the period of their Thursday."
+    return Table("periods", "Revenue by period", columns, lines, note=note)
+
+
+def making_section(run: Run) -> Section:
+    """How the clusters were chosen and the usual RFM groups.
+
+    Parameters
+    ----------
+    run : Run
+        What a fit made.
+    """
+    choice = run.cluster_choice
+    lead = (
+        "Segments join three views: the value a customer is expected to bring, the risk of losing that "
+        "value, and the buying behaviour (recency, frequency and money)."
+    )
+    if len(choice) and choice["chosen"].any():
+        row = choice[choice["chosen"]].iloc[0]
+        lead += (
+            f" For behaviour, {_numbers(choice['clusters'])} clusters were tried and {int(row['clusters'])} "
+            f"kept: separation {row['silhouette']:.2f}, and {row['stability']:.2f} agreement when the "
+            "clustering was repeated on resampled customers (1 is best)."
+        )
+    tables = tuple(table for table in (_choice_table(choice), _group_table(run)) if table.rows)
+    return Section(
+        "making", "How the segments were made", lead, figures=("rfm_grid", "clusters"), tables=tables
+    )
+
+
+def _numbers(clusters: pd.Series[Any]) -> str:
+    low, high = int(clusters.min()), int(clusters.max())
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
+def _choice_table(choice: pd.DataFrame) -> Table:
+    lines = tuple(
+        (Cell(f"{int(row.clusters)}"), Cell(f"{row.silhouette:.2f}"), Cell(f"{row.stability:.2f}"))
+        for row in rows(choice)
+    )
+    marked = int(choice["chosen"].to_numpy().argmax()) if len(choice) and choice["chosen"].any() else None
+    columns = ("Number of clusters", "Separation (silhouette)", "Stability")
+    return Table("choice", "Numbers of clusters tried", columns, lines, marked=marked)
+
+
+def _group_table(run: Run) -> Table:
+    by = run.scores.groupby("rfm_group")
+    table = pd.DataFrame(
+        {
+            "customers": by.size(),
+            "value": by["predicted_value"].sum(),
+            "each": by["predicted_value"].mean(),
+            "churn": by["churn_probability"].mean(),
+        }
+    ).sort_values(["value", "customers"], ascending=False, kind="stable")
+    whole = len(run.scores)
+    unit = run.facts["currency"] or "data's currency"
+    lines = tuple(
+        (
+            Cell(str(row.Index)),
+            Cell(words.count(row.customers), words.percent(row.customers / whole)),
+            Cell(words.amount(row.value)),
+            Cell(words.amount(row.each)),
+            Cell(words.percent(row.churn)),
+        )
+        for row in rows(table)
+    )
+    columns = (
+        "RFM group",
+        "Customers",
+        f"Predicted revenue, {unit}",
+        f"Per customer, {unit}",
+        "Probability of no order",
+    )
+    return Table("groups", "The usual RFM groups", columns, lines)
+
+
+def data_section(run: Run) -> Section:
+    """Which data came in, what was dropped, and what was asked.
+
+    Parameters
+    ----------
+    run : Run
+        What a fit made.
+    """
+    facts = run.facts
+    lead = (
+        f"Orders from {words.day(facts['first_day'])} to {words.day(facts['as_of'])} of "
+        f"{words.customers(facts['customers'])}. Everything that was dropped, merged or netted is "
+        "counted here."
+    )
+    counts = Table(
+        "profile",
+        "What was read, and what became of it",
+        ("What", "Found"),
+        tuple(_counts(run.profile, facts["currency"])),
+    )
+    asked = Table(
+        "settings",
+        "Settings of this run",
+        ("What it decides", "Setting", "Value"),
+        tuple(
+            (Cell(words.spoken(text)), Cell(name), Cell(value))
+            for name, text, value in _settings(run.settings)
+        ),
+        words=3,
+    )
+    return Section("data", "Data and settings", lead, tables=tuple(t for t in (counts, asked) if t.rows))
+
+
+def _counts(profile: dict[str, Any], currency: str | None) -> Iterator[tuple[Cell, Cell]]:
+    """What was read and what became of it, the known counts in the order of the cleaning, then any others."""
+    others = {
+        name: words.spoken(name)
+        for name, value in profile.items()
+        if name not in COUNTS and isinstance(value, int | float)
+    }
+    for name, text in {**COUNTS, **others}.items():
+        value = profile.get(name)
+        if value is not None:
+            yield Cell(text), Cell(words.money(value, currency) if name in MONEY else words.count(value))
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return words.count(value)
+    if isinstance(value, float):
+        return words.plain(value)
+    return str(value)
+
+
+def _settings(section: BaseModel, head: str = "") -> Iterator[tuple[str, str, str]]:
+    """Name, meaning and value of every setting that is set and is no place."""
+    for name, field in type(section).model_fields.items():
+        place, value = f"{head}{name}", getattr(section, name)
+        if place in PRIVATE or value is None:
+            continue
+        if isinstance(value, BaseModel):
+            yield from _settings(value, f"{place}.")
+        else:
+            text = PurePath(value).name if place == "data.source" else _value(value)
+            yield place, field.description or name, text

@@ -1,0 +1,147 @@
+"""Content and figures as one self-contained page: no script, no network, static pictures."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import tempfile
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from clvseg.charts import Picture
+from clvseg.report.content import build
+from clvseg.report.pictures import PHONE_WIDTH, Figure, overview, plan
+from clvseg.run import Run
+
+ET.register_namespace("", "http://www.w3.org/2000/svg")
+# What Vega calls its axes and headings; the page needs no tooltip on them.
+GUIDES = {"axis", "legend", "title", "subtitle"}
+_REFERENCE = re.compile(r"url\(#([^)]+)\)")
+
+
+def render(run: Run) -> str:
+    """The report of a run as one HTML page.
+
+    Parameters
+    ----------
+    run : Run
+        What a fit made.
+
+    Returns
+    -------
+    str
+        The page; the same run gives the same text.
+    """
+    environment = Environment(
+        loader=PackageLoader("clvseg.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = build(run)
+    wanted = {name: figure for name, figure in plan(run).items() if name in page.figures}
+    pictures = {name: _both(name, figure) for name, figure in wanted.items()}
+    return environment.get_template("report.html.j2").render(page=page, pictures=pictures)
+
+
+def write_report(run: Run, path: str | Path) -> None:
+    """Write the report of a run; a reader never sees half of it.
+
+    Parameters
+    ----------
+    run : Run
+        What a fit made.
+    path : str or Path
+        Where the page goes; its folder must exist.
+    """
+    _replace(Path(path), render(run).encode("utf-8"))
+
+
+def write_charts(run: Run, folder: str | Path) -> None:
+    """Write every chart of the report as an SVG of its own.
+
+    Parameters
+    ----------
+    run : Run
+        What a fit made.
+    folder : str or Path
+        Where they go; made if need be.
+    """
+    folder = Path(folder)
+    folder.mkdir(exist_ok=True)
+    for name, figure in plan(run).items():
+        svg = _svg(figure.draw(figure.width))
+        _replace(folder / f"{name}.svg", svg.encode("utf-8"))
+
+
+def segment_picture(run: Run, path: str | Path) -> None:
+    """Write the picture of the segments, shares beside value and risk.
+
+    Parameters
+    ----------
+    run : Run
+        What a fit made.
+    path : str or Path
+        Ends in ``.svg`` or ``.png``.
+    """
+    path = Path(path)
+    if path.suffix == ".png":
+        buffer = io.BytesIO()
+        overview(run).save(buffer, format="png", scale_factor=2)
+        _replace(path, buffer.getvalue())
+    else:
+        _replace(path, _svg(overview(run)).encode("utf-8"))
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write beside the place, then move there."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _both(name: str, figure: Figure) -> dict[str, Markup]:
+    """A figure for wide screens and paper, and one for phones."""
+    return {
+        size: Markup(_inline(_svg(figure.draw(width)), f"{name}-{size}", figure.label))
+        for size, width in (("wide", figure.width), ("phone", PHONE_WIDTH))
+    }
+
+
+def _svg(chart: Picture) -> str:
+    buffer = io.StringIO()
+    chart.save(buffer, format="svg")
+    return buffer.getvalue()
+
+
+def _inline(svg: str, key: str, label: str) -> str:
+    """An SVG fit to stand in a page: one picture with a spoken label, tooltips, ids of its own."""
+    root = ET.fromstring(svg.replace('xmlns="http://www.w3.org/2000/svg" ', "", 1))
+    names = {
+        node.attrib["id"]: f"{key}-{place}"
+        for place, node in enumerate(node for node in root.iter() if "id" in node.attrib)
+    }
+    for node in root.iter():
+        for attribute, value in list(node.attrib.items()):
+            node.attrib[attribute] = _REFERENCE.sub(lambda match: f"url(#{names[match[1]]})", value)
+        if "id" in node.attrib:
+            node.attrib["id"] = names[node.attrib["id"]]
+        spoken = node.attrib.pop("aria-label", None)
+        if spoken and node.attrib.get("aria-roledescription") not in GUIDES:
+            ET.SubElement(node, "title").text = spoken
+        for attribute in ("role", "aria-roledescription", "aria-hidden", "class", "pointer-events"):
+            node.attrib.pop(attribute, None)
+    root.attrib.update({"role": "img", "aria-label": label})
+    root.attrib.pop("version", None)
+    return ET.tostring(root, encoding="unicode")

@@ -1,0 +1,301 @@
+"""The charts of a run: its tables aggregated and worded, then drawn by :mod:`clvseg.charts`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pandas as pd
+
+from clvseg import charts
+from clvseg.charts import Picture
+from clvseg.report import words
+from clvseg.report.accuracy import ranked
+from clvseg.report.background import whole_weeks
+from clvseg.report.content import ahead, driver_sentence, unit
+from clvseg.report.parts import rows
+from clvseg.run import Run
+
+PHONE_WIDTH, HALF_WIDTH, FULL_WIDTH = 345, 460, 950
+DRIVERS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """How to draw one chart at a width, its usual width, and what it shows in words."""
+
+    draw: Callable[[int], Picture]
+    width: int
+    label: str
+
+
+def figures(run: Run) -> dict[str, Picture]:
+    """Every chart of the report at its usual width.
+
+    Parameters
+    ----------
+    run : Run
+        What a fit made.
+
+    Returns
+    -------
+    dict of str to Altair chart
+        By name; a chart whose table is empty is left out.
+    """
+    return {name: figure.draw(figure.width) for name, figure in plan(run).items()}
+
+
+def plan(run: Run) -> dict[str, Figure]:
+    """Every chart of the report, drawable at any width.
+
+    Parameters
+    ----------
+    run : Run
+        What a fit made.
+    """
+    drawn = {
+        **_segment_figures(run),
+        **_driver_figures(run),
+        **_board_figures(run),
+        **_check_figures(run),
+        **_background_figures(run),
+    }
+    return dict(sorted(drawn.items()))
+
+
+def segment_frame(run: Run) -> pd.DataFrame:
+    """The segments with a number and a line of words each, for the charts of segments."""
+    table = run.segments.assign(number=[str(n + 1) for n in range(len(run.segments))])
+    currency = run.facts["currency"]
+    table["detail"] = [
+        f"{row.number} {row.segment}: {words.customers(row.customers)}, "
+        f"{words.percent(row.churn_probability)} probability of no order, "
+        f"{words.money(row.value_per_customer, currency)} predicted per customer"
+        for row in rows(table)
+    ]
+    names = ["number", "segment", "customers", "churn_probability", "value_per_customer", "detail"]
+    return table[[*names, "share_customers", "share_predicted_value"]]
+
+
+def overview(run: Run) -> Picture:
+    """The segments in one picture: shares, and value against risk.
+
+    Parameters
+    ----------
+    run : Run
+        What a fit made.
+    """
+    churn = run.settings.churn
+    return charts.segment_overview(
+        segment_frame(run), unit=unit(run), horizon=ahead(run), low=churn.low, high=churn.high
+    )
+
+
+def _segment_figures(run: Run) -> dict[str, Figure]:
+    frame, churn = segment_frame(run), run.settings.churn
+    where = {"unit": unit(run), "horizon": ahead(run)}
+    return {
+        "value_risk_map": Figure(
+            lambda width: charts.risk_map(frame, low=churn.low, high=churn.high, width=width, **where),
+            FULL_WIDTH,
+            "Map of the segments: probability of no order across, predicted revenue per customer up. "
+            + ". ".join(frame["detail"]),
+        ),
+        "segments": Figure(
+            lambda width: charts.segment_bars(frame, width=width),
+            FULL_WIDTH,
+            "Bars: each segment's share of customers and of predicted revenue",
+        ),
+    }
+
+
+def _driver_figures(run: Run) -> dict[str, Figure]:
+    texts = {
+        "churn": ("the more, the riskier", "the more, the safer", (charts.ORANGE, charts.BLUE), "risk"),
+        "value": (
+            "the more, the more valuable",
+            "the more, the less valuable",
+            (charts.BLUE, charts.ORANGE),
+            "predicted value",
+        ),
+    }
+    out = {}
+    for target, (up, down, colors, noun) in texts.items():
+        mine = run.drivers[run.drivers["target"] == target]
+        whole = float(mine["importance"].sum())
+        if mine.empty or whole <= 0:
+            continue
+        mine = mine.sort_values("importance", ascending=False, kind="stable").head(DRIVERS)
+        frame = mine[["label", "direction"]].assign(share=mine["importance"] / whole)
+        frame["detail"] = [
+            f"{driver_sentence(row.label, row.direction, noun)} {words.percent(row.share)} of the explanation"
+            for row in rows(frame)
+        ]
+        frame["text"] = [words.percent(share) for share in frame["share"]]
+        frame["label"] = [words.sentence(label).rstrip(".") for label in frame["label"]]
+        out[f"drivers_{target}"] = Figure(
+            lambda width, frame=frame, up=up, down=down, colors=colors: charts.driver_bars(  # type: ignore[misc]
+                frame, up=up, down=down, colors=colors, width=width
+            ),
+            HALF_WIDTH,
+            f"Bars: what drives {noun}, strongest first. " + " ".join(frame["detail"]),
+        )
+    return out
+
+
+def _board_figures(run: Run) -> dict[str, Figure]:
+    boards = {
+        "value": (
+            run.leaderboard_value,
+            "gini",
+            "Ranking customers by value (Gini)",
+            "1 is perfect, 0 is chance",
+        ),
+        "churn": (
+            run.leaderboard_churn,
+            "auc",
+            "Ranking customers by risk (AUC)",
+            "1 is perfect, 0.5 is chance",
+        ),
+    }
+    out = {}
+    for name, (board, metric, title, note) in boards.items():
+        if board.empty:
+            continue
+        board = ranked(board, metric, run.facts[f"model_{name}"])
+        frame = pd.DataFrame(
+            {
+                "label": board["model"],
+                "metric": board[metric],
+                "low": board[f"{metric}_low"],
+                "high": board[f"{metric}_high"],
+                "ours": board["ours"],
+                "text": [f"{value:.3f}" for value in board[metric]],
+            }
+        )
+        frame["detail"] = [
+            f"{row.label}: {row.metric:.3f}, {row.low:.3f} to {row.high:.3f}" for row in rows(frame)
+        ]
+        out[f"leaderboard_{name}"] = Figure(
+            lambda width, frame=frame, title=title, note=note: charts.leaderboard_chart(  # type: ignore[misc]
+                frame, title=title, note=f"{note}; lines are 95 % intervals; ours in blue", width=width
+            ),
+            HALF_WIDTH,
+            f"{title}, {note}. " + ". ".join(frame["detail"]),
+        )
+    return out
+
+
+def _check_figures(run: Run) -> dict[str, Figure]:
+    out = {}
+    currency, money_unit = run.facts["currency"], unit(run)
+    if len(run.deciles):
+        tenths = run.deciles[["decile", "predicted", "actual"]].copy()
+        tenths["detail"] = [
+            f"Tenth {int(row.decile)}: predicted {words.money(row.predicted, currency)}, "
+            f"actual {words.money(row.actual, currency)}"
+            for row in rows(tenths)
+        ]
+        label = "Predicted and actual revenue per customer by tenth. " + ". ".join(tenths["detail"])
+        out["deciles"] = Figure(
+            lambda width: charts.decile_chart(tenths, unit=money_unit, width=width), HALF_WIDTH, label
+        )
+    if len(run.calibration):
+        bins = run.calibration[["predicted", "observed", "customers"]].copy()
+        bins["detail"] = [
+            f"{words.customers(row.customers)}: predicted {words.percent(row.predicted)}, "
+            f"came {words.percent(row.observed)}"
+            for row in rows(bins)
+        ]
+        label = "Probability of no order, predicted and observed. " + ". ".join(bins["detail"])
+        out["reliability"] = Figure(
+            lambda width: charts.reliability_chart(bins, width=width), HALF_WIDTH, label
+        )
+    if len(run.later):
+        out["segments_later"] = _later_figure(run)
+    return out
+
+
+def _later_figure(run: Run) -> Figure:
+    later, currency, money_unit = run.later, run.facts["currency"], unit(run)
+    frame = pd.DataFrame(
+        {
+            "label": later["segment"],
+            "metric": later["revenue_per_customer"],
+            "low": later["revenue_low"],
+            "high": later["revenue_high"],
+            "predicted": later["predicted_per_customer"],
+            "text": [words.amount(value) for value in later["revenue_per_customer"]],
+        }
+    )
+    frame["detail"] = [
+        f"{row.label}: {words.money(row.metric, currency)} per customer, "
+        f"predicted {words.amount(row.predicted)}"
+        for row in rows(frame)
+    ]
+    label = "What each segment brought afterwards. " + ". ".join(frame["detail"])
+    return Figure(lambda width: charts.later_chart(frame, unit=money_unit, width=width), FULL_WIDTH, label)
+
+
+def _background_figures(run: Run) -> dict[str, Figure]:
+    out = {}
+    choice, grid = run.cluster_choice[["clusters", "silhouette", "stability", "chosen"]], _grid(run)
+    if len(choice) > 1:
+        out["clusters"] = Figure(
+            lambda width: charts.cluster_chart(choice, width=width),
+            HALF_WIDTH,
+            "Separation and stability for each number of clusters tried",
+        )
+    out["rfm_grid"] = Figure(
+        lambda width: charts.rfm_grid(grid, width=width),
+        HALF_WIDTH,
+        "Customers by recency and frequency. " + ". ".join(grid["detail"]),
+    )
+    if len(run.weekly):
+        out["weekly_revenue"] = _weekly_figure(run)
+    return out
+
+
+def _grid(run: Run) -> pd.DataFrame:
+    """Customers and mean predicted value of each cell of the RFM grid."""
+    by = run.scores.groupby(["r_score", "f_score"])["predicted_value"]
+    grid = pd.DataFrame({"many": by.size(), "value": by.mean()}).reset_index()
+    currency = run.facts["currency"]
+    grid["text"] = [words.count(many) for many in grid["many"]]
+    grid["detail"] = [
+        f"Recency {row.r_score}, frequency {row.f_score}: {words.customers(row.many)}, "
+        f"{words.money(row.value, currency)} predicted each"
+        for row in rows(grid)
+    ]
+    return grid
+
+
+def _weekly_figure(run: Run) -> Figure:
+    currency, money_unit, total = run.facts["currency"], unit(run), run.facts["total"]
+    weekly = whole_weeks(run)
+    frame = pd.DataFrame({"week": pd.to_datetime(weekly["week"]), "revenue": weekly["revenue"]})
+    weeks = int(run.facts["horizon_days"]) / 7
+    start = pd.Timestamp(run.as_of)
+    per_week = {
+        "revenue": total["predicted"] / weeks,
+        "low": total["low"] / weeks,
+        "high": total["high"] / weeks,
+    }
+    label = [
+        "forecast",
+        words.money(total["predicted"], currency),
+        f"in {words.duration(run.settings.horizon)}",
+    ]
+    forecast = pd.DataFrame(
+        {
+            "start": [start],
+            "end": [start + pd.Timedelta(days=int(run.facts["horizon_days"]))],
+            **{name: [value / weeks] for name, value in per_week.items()},
+            "label": ["\n".join(label)],
+            "detail": [f"Forecast for {ahead(run)}: {words.money(total['predicted'], currency)}"],
+        }
+    )
+    text = f"Revenue per week from {words.day(frame['week'].min())}. {forecast['detail'].iloc[0]}"
+    return Figure(
+        lambda width: charts.weekly_chart(frame, forecast, unit=money_unit, width=width), FULL_WIDTH, text
+    )

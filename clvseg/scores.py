@@ -1,0 +1,145 @@
+"""Models x customers -> the Scores frame."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+
+from clvseg.churn.model import ChurnModel
+from clvseg.config import DataSettings, Settings
+from clvseg.data.features import customer_features
+from clvseg.data.transactions import Transactions
+from clvseg.explain import ReasonCodes
+from clvseg.frames import SCORES
+from clvseg.segments import Segmentation
+from clvseg.value.hybrid import HybridValueModel
+from clvseg.value.intervals import ValueIntervals
+from clvseg.value.origins import ModelBase, spend_frame
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Everything fitted, ready to score any log that is read with the same column settings.
+
+    Attributes
+    ----------
+    settings : Settings
+        Of the fit.
+    base : ModelBase
+        Purchase and spend models.
+    hybrid : HybridValueModel
+        The boosted correction of the value.
+    churn : ChurnModel
+        P(no purchase within the horizon).
+    intervals : ValueIntervals
+        Ranges of a customer's revenue and of the total.
+    segmentation : Segmentation
+        Scored customers to named segments.
+    reasons : ReasonCodes
+        Why a churn probability is what it is.
+    """
+
+    settings: Settings
+    base: ModelBase
+    hybrid: HybridValueModel
+    churn: ChurnModel
+    intervals: ValueIntervals
+    segmentation: Segmentation
+    reasons: ReasonCodes
+
+    @property
+    def data_settings(self) -> DataSettings:
+        """How to read a log for this scorer: the fit's columns and policies, no source."""
+        return self.settings.data.model_copy(update={"source": None, "query": None, "database": None})
+
+    def score(self, transactions: Transactions, as_of: dt.date | None = None) -> pd.DataFrame:
+        """Score every customer who bought by a day.
+
+        Parameters
+        ----------
+        transactions : Transactions
+            Whole histories; what lies after `as_of` is not looked at.
+        as_of : date, optional
+            Last known day; default the log's last.
+
+        Returns
+        -------
+        DataFrame
+            Columns of :data:`clvseg.frames.SCORES`, ascending by customer_id.
+
+        Raises
+        ------
+        DataError
+            When `as_of` lies before the first purchase.
+        """
+        day = as_of or transactions.last_day
+        known = transactions.split(day) if day < transactions.last_day else transactions
+        features = customer_features(known, day)
+        return self.score_features(features, day)
+
+    def score_features(self, features: pd.DataFrame, as_of: dt.date) -> pd.DataFrame:
+        """Score customers by their features as of a day; see :meth:`score`."""
+        frame = self.people(features)
+        ranges = self.intervals.predict(
+            frame["predicted_value"].to_numpy(), frame["churn_probability"].to_numpy()
+        ).set_axis(frame.index)
+        parts = [
+            frame,
+            self.segmentation.assign(frame),
+            self.reasons.explain(self.churn, frame)[["reason_1", "reason_2", "reason_3"]],
+        ]
+        scores = pd.concat(parts, axis=1).assign(
+            as_of=pd.Timestamp(as_of),
+            value_low=ranges["low"],
+            value_high=ranges["high"],
+            expected_purchases=frame["horizon_purchases"],
+            lifetime_value=self._lifetime_value(frame),
+            value_at_risk=frame["predicted_value"] * frame["churn_probability"],
+        )
+        return SCORES.conform(scores.rename_axis("customer_id").reset_index())
+
+    def people(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Add the models' expectations, ``predicted_value`` and ``churn_probability`` to customers' features."""
+        frame = self.base.frame(features)
+        return frame.assign(
+            predicted_value=self.hybrid.predict(frame),
+            churn_probability=self.churn.predict_proba(frame)[:, 1],
+        )
+
+    def _lifetime_value(self, frame: pd.DataFrame) -> pd.Series:
+        """Discounted margin of the probability model, corrected by the same factor as the horizon's value."""
+        value = self.settings.value
+        model = self.base.value_model.lifetime_value(
+            frame,
+            spend_frame(frame, self.base.spend_cap),
+            self.settings.lifetime_days,
+            value.discount_rate,
+            value.margin,
+        )
+        expected = frame["horizon_value"].to_numpy()
+        factor = np.divide(
+            frame["predicted_value"].to_numpy(), expected, out=np.ones_like(expected), where=expected > 0
+        )
+        return pd.Series(model * factor, index=frame.index)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fitted models by name, JSON-able."""
+        names = ("base", "hybrid", "churn", "intervals", "segmentation", "reasons")
+        return {name: getattr(self, name).to_dict() for name in names}
+
+    @classmethod
+    def from_dict(cls, models: dict[str, Any], settings: Settings) -> Self:
+        """Rebuild from :meth:`to_dict` and the settings of the fit; scores identically."""
+        return cls(
+            settings=settings,
+            base=ModelBase.from_dict(models["base"]),
+            hybrid=HybridValueModel.from_dict(models["hybrid"]),
+            churn=ChurnModel.from_dict(models["churn"]),
+            intervals=ValueIntervals.from_dict(models["intervals"]),
+            segmentation=Segmentation.from_dict(models["segmentation"]),
+            reasons=ReasonCodes.from_dict(models["reasons"]),
+        )

@@ -1,0 +1,16 @@
+"""Segments: RFM scores and clusters, value and risk tiers, and the named value-based segments."""
+
+from clvseg.segments.clusters import RFMClusters
+from clvseg.segments.describe import Segment, later_table, segments_table
+from clvseg.segments.rfm import RFMScores, rfm_group
+from clvseg.segments.segmentation import Segmentation
+
+__all__ = [
+    "RFMClusters",
+    "RFMScores",
+    "Segment",
+    "Segmentation",
+    "later_table",
+    "rfm_group",
+    "segments_table",
+]

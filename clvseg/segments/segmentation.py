@@ -1,0 +1,307 @@
+"""Segmentation: from scored customers to 5 to 10 named value-based segments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from clvseg.segments.cells import Merge, Split, merge_cells, smallest_size, split_segments
+from clvseg.segments.clusters import RFMClusters
+from clvseg.segments.describe import Segment, describe_segment
+from clvseg.segments.rfm import RFMScores
+from clvseg.segments.table import CELLS, TEXTS, Cell, rule_in_words
+from clvseg.segments.tiers import RISK_TIERS, VALUE_TIERS, risk_tiers, share_threshold, value_tiers
+from clvseg.segments.words import count, number
+
+COLUMNS = ("since_last", "T", "orders", "past_revenue", "predicted_value", "churn_probability")
+NEW_DAYS = 90
+
+
+class Segmentation(BaseEstimator):
+    """Give every customer RFM scores, an RFM cluster, a value tier, a risk tier and one named segment.
+
+    Every customer is in one cell of value tier x risk tier x behaviour (:mod:`clvseg.segments.table`), every
+    cell belongs to one segment. Segments under `min_share` of the customers join the nearest one; a segment
+    with over half of the customers is divided, and so are the largest while there are fewer than five. There
+    are 5 to 10, and fewer only when the customers cannot be told apart.
+
+    Parameters
+    ----------
+    high_value, mid_value : float
+        Share of the predicted value that the high and the mid tier hold, 0 to 1; settings ``[segments]``.
+    min_share : float
+        Smallest share of the customers in a segment, 0 to 1; at least ten customers where there are 200.
+    clusters : int, optional
+        Number of RFM clusters; chosen from the data by default.
+    low_risk, high_risk : float
+        Churn probability under which the risk is low, and from which on it is high; settings ``[churn]``.
+    seed : int
+        Seed of the RFM clusters.
+
+    Attributes
+    ----------
+    names_ : list of str
+        The segments, most valuable per customer first.
+    merges_ : list of Merge
+        Segments of the table that were too small, and where their customers went.
+    notes_ : list of str
+        What a reader should know: tiers that are (nearly) empty, merges and splits, in words.
+    cluster_choice_ : DataFrame
+        ``clusters``, ``silhouette``, ``stability``, ``chosen``; after :meth:`fit` only.
+    """
+
+    scores_: RFMScores
+    clusters_: RFMClusters
+    thresholds_: dict[str, float]
+    cells_: dict[Cell, str]
+    occupied_: list[Cell]
+    splits_: dict[str, Split]
+    names_: list[str]
+    merges_: list[Merge]
+    notes_: list[str]
+    cluster_choice_: pd.DataFrame
+
+    def __init__(
+        self,
+        high_value: float = 0.5,
+        mid_value: float = 0.3,
+        min_share: float = 0.01,
+        clusters: int | None = None,
+        low_risk: float = 0.4,
+        high_risk: float = 0.75,
+        seed: int = 1,
+    ) -> None:
+        self.high_value = high_value
+        self.mid_value = mid_value
+        self.min_share = min_share
+        self.clusters = clusters
+        self.low_risk = low_risk
+        self.high_risk = high_risk
+        self.seed = seed
+
+    def fit(self, frame: pd.DataFrame, y: None = None) -> Segmentation:
+        """Learn thresholds, clusters and segments from scored customers.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            One row per customer; columns ``since_last``, ``T`` (days), ``orders`` (purchase days),
+            ``past_revenue``, ``predicted_value`` (money), ``churn_probability`` (0 to 1); others are ignored.
+        y : None
+            Ignored.
+
+        Raises
+        ------
+        ValueError
+            When there is no customer, a column is missing or a number is not finite.
+        """
+        _check(frame)
+        self.scores_ = RFMScores().fit(frame)
+        self.clusters_ = RFMClusters(self.clusters, min_share=self.min_share, seed=self.seed).fit(frame)
+        self.cluster_choice_ = self.clusters_.choice_
+        self.thresholds_ = _thresholds(frame, self.high_value, self.mid_value)
+        codes = self._codes(frame)
+        counted = np.bincount(codes, minlength=len(CELLS))
+        sizes = {cell: int(counted[i]) for i, cell in enumerate(CELLS) if counted[i]}
+        smallest = smallest_size(len(frame), self.min_share)
+        self.cells_, self.merges_ = merge_cells(sizes, smallest)
+        self.occupied_ = list(sizes)
+        self.splits_ = split_segments(self._base(codes), frame, smallest)
+        self.notes_ = _notes(self, counted)
+        value = frame["predicted_value"].groupby(self._segments(frame, codes).to_numpy()).mean()
+        self.names_ = sorted(value.index, key=lambda name: (-value[name], name))
+        return self
+
+    def assign(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Assign customers, those of :meth:`fit` or others.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            As in :meth:`fit`.
+
+        Returns
+        -------
+        DataFrame
+            Index of `frame`; ``r_score``, ``f_score``, ``m_score`` (int), ``rfm_group``, ``rfm_cluster``,
+            ``value_tier`` (high, mid, low), ``risk_tier`` (low, medium, high), ``segment`` (str).
+        """
+        check_is_fitted(self, "names_")
+        _check(frame)
+        codes = self._codes(frame)
+        out = self.scores_.assign(frame)
+        out["rfm_cluster"] = self.clusters_.assign(frame)
+        for place, column in ((1, "value_tier"), (2, "risk_tier")):
+            tier = np.array([cell[place] for cell in CELLS])[codes]
+            out[column] = pd.Series(tier, index=frame.index, dtype="str")
+        out["segment"] = self._segments(frame, codes)
+        return out
+
+    def describe(
+        self, frame: pd.DataFrame, segment: pd.Series, reasons: Mapping[str, str] | None = None
+    ) -> list[Segment]:
+        """Describe the segments that have customers, most valuable per customer first.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            As in :meth:`fit`.
+        segment : Series of str
+            Of :meth:`assign`, same order as `frame`.
+        reasons : mapping of str to str, optional
+            Per segment, what sets it apart (:func:`clvseg.explain.segment_reasons`).
+        """
+        names = segment.to_numpy()
+        found = [
+            describe_segment(
+                name, frame[names == name], frame, self._words(name), (reasons or {}).get(name, "")
+            )
+            for name in self.names_
+            if (names == name).any()
+        ]
+        return sorted(found, key=lambda one: -one.value_per_customer)
+
+    def legend(self) -> list[str]:
+        """Say in words what the tiers and behaviours of the rules mean, with their thresholds."""
+        t = self.thresholds_
+        high, mid = np.isfinite(t["high"]), t["mid"] < t["high"]
+        lines = [
+            f"high value: predicted value of {number(t['high'])} or more" if high else "high value: nobody",
+            f"mid value: predicted value of {number(t['mid'])} or more, not high"
+            if mid
+            else "mid value: nobody",
+            f"low risk: churn probability under {self.low_risk:.0%}; high risk: {self.high_risk:.0%} or more",
+            f"new customers: first order in the last {count(t['new_days'], 'day')}, at most two orders",
+        ]
+        if np.isfinite(t["past"]):
+            lines.append(f"big spenders so far: two or more orders and {number(t['past'])} or more spent")
+        return lines
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything that :meth:`assign` and :meth:`describe` need as JSON-able values."""
+        check_is_fitted(self, "names_")
+        return {
+            "parameters": self.get_params(),
+            "scores": self.scores_.to_dict(),
+            "rfm_clusters": self.clusters_.to_dict(),
+            "thresholds": {
+                key: value if np.isfinite(value) else None for key, value in self.thresholds_.items()
+            },
+            "cells": [[*cell, name] for cell, name in self.cells_.items()],
+            "occupied": [list(cell) for cell in self.occupied_],
+            "splits": {
+                name: {"feature": split.feature, "cuts": list(split.cuts)}
+                for name, split in self.splits_.items()
+            },
+            "names": list(self.names_),
+            "merges": [asdict(merge) for merge in self.merges_],
+            "notes": list(self.notes_),
+        }
+
+    @classmethod
+    def from_dict(cls, raw: dict[str, Any]) -> Segmentation:
+        """Rebuild from :meth:`to_dict`; assigns identically."""
+        one = cls(**raw["parameters"])
+        one.scores_ = RFMScores.from_dict(raw["scores"])
+        one.clusters_ = RFMClusters.from_dict(raw["rfm_clusters"])
+        one.thresholds_ = {
+            key: float("inf") if value is None else float(value) for key, value in raw["thresholds"].items()
+        }
+        one.cells_ = {(row[0], row[1], row[2]): row[3] for row in raw["cells"]}
+        one.occupied_ = [(row[0], row[1], row[2]) for row in raw["occupied"]]
+        one.splits_ = {
+            name: Split(split["feature"], tuple(split["cuts"])) for name, split in raw["splits"].items()
+        }
+        one.names_ = list(raw["names"])
+        one.merges_ = [Merge(**merge) for merge in raw["merges"]]
+        one.notes_ = list(raw["notes"])
+        return one
+
+    def _codes(self, frame: pd.DataFrame) -> NDArray[np.int64]:
+        """Place in CELLS of each customer."""
+        t = self.thresholds_
+        orders, past = frame["orders"].to_numpy(dtype=np.float64), frame["past_revenue"].to_numpy()
+        kind = np.where(orders <= 1, 1, np.where(past >= t["past"], 3, 2))
+        kind = np.where((frame["T"].to_numpy() <= t["new_days"]) & (orders <= 2), 0, kind)
+        value = value_tiers(frame["predicted_value"].to_numpy(), t["high"], t["mid"])
+        risk = risk_tiers(frame["churn_probability"].to_numpy(), self.low_risk, self.high_risk)
+        return (kind * len(VALUE_TIERS) + value) * len(RISK_TIERS) + risk
+
+    def _base(self, codes: NDArray[np.int64]) -> NDArray[np.object_]:
+        """Segment before splitting."""
+        return np.array([self.cells_[cell] for cell in CELLS], dtype=object)[codes]
+
+    def _segments(self, frame: pd.DataFrame, codes: NDArray[np.int64]) -> pd.Series:
+        """Segment after splitting."""
+        base = self._base(codes)
+        out = base.copy()
+        for name, split in self.splits_.items():
+            inside = base == name
+            labels = np.array([f"{name}, {label}" for label in split.labels], dtype=object)
+            out[inside] = labels[split.part(frame[inside])]
+        return pd.Series(out, index=frame.index, name="segment", dtype="str")
+
+    def _words(self, name: str) -> tuple[str, str, str]:
+        """Rule, who and action of a segment."""
+        base, extra = name, ""
+        for whole, split in self.splits_.items():
+            for label, rule in zip(split.labels, split.rules, strict=True):
+                if name == f"{whole}, {label}":
+                    base, extra = whole, rule
+        cells = [cell for cell in self.occupied_ if self.cells_[cell] == base]
+        rule = rule_in_words(cells)
+        return (f"({rule}), {extra}" if "; or" in rule else f"{rule}, {extra}") if extra else rule, *TEXTS[
+            base
+        ]
+
+
+def _check(frame: pd.DataFrame) -> None:
+    """Refuse what cannot be segmented."""
+    missing = [name for name in COLUMNS if name not in frame.columns]
+    if missing:
+        raise ValueError(f"the customers lack {', '.join(missing)}")
+    if len(frame) == 0:
+        raise ValueError("there is no customer to segment")
+    for name in COLUMNS:
+        if not np.isfinite(frame[name].to_numpy(dtype=np.float64)).all():
+            raise ValueError(f"{name} is not finite for every customer")
+
+
+def _thresholds(frame: pd.DataFrame, high: float, mid: float) -> dict[str, float]:
+    """Smallest predicted value of the high and mid tier, revenue of a big spender, days of a new customer."""
+    value = np.maximum(frame["predicted_value"].to_numpy(dtype=np.float64), 0.0)
+    past = np.maximum(frame["past_revenue"].to_numpy(dtype=np.float64), 0.0)
+    return {
+        "high": share_threshold(value, high),
+        "mid": share_threshold(value, high + mid),
+        "past": share_threshold(past, 0.5),
+        "new_days": float(min(NEW_DAYS, int(frame["T"].max()) // 5)),
+    }
+
+
+def _notes(one: Segmentation, counted: NDArray[np.int64]) -> list[str]:
+    """Empty tiers, merges and splits in words."""
+    total = int(counted.sum())
+    notes = []
+    for place, tiers, what in ((1, VALUE_TIERS, "value"), (2, RISK_TIERS, "risk")):
+        for tier in tiers:
+            held = sum(int(counted[i]) for i, cell in enumerate(CELLS) if cell[place] == tier)
+            if held < one.min_share * total:
+                amount = "no customer" if held == 0 else f"{count(held, 'customer')} ({held / total:.1%})"
+                notes.append(f"The {what} tier {tier} holds {amount}.")
+    notes += [
+        f"{merge.segment} ({count(merge.customers, 'customer')}) joined {merge.into}: {merge.why}."
+        for merge in one.merges_
+    ]
+    notes += [
+        f"{name} was divided in {len(split.cuts) + 1} by {split.rules[0].rsplit(' under ', 1)[0]}."
+        for name, split in one.splits_.items()
+    ]
+    return notes

@@ -1,0 +1,155 @@
+"""BG/NBD and MBG/NBD: likelihood with derivatives, and what follows from it.
+
+Both models are one, told apart by the number n of chances to drop out that a customer with x repeat purchases
+has survived: n = x in the BG/NBD (none at the first purchase) and n = x + 1 in the MBG/NBD. Time is in any
+unit, the same as that of alpha.
+
+Sources: [FHL] Fader, Hardie & Lee (2005), Marketing Science 24(2); [BDG] Batislam, Denizel & Filiztekin
+(2007), International Journal of Research in Marketing 24(3).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import digamma, expit, gammaln, polygamma
+
+from .counts import Counts
+from .types import Array
+
+CHUNK = 16_384
+
+
+def log_likelihood(parameters: Array, counts: Counts, chances: int) -> tuple[float, Array, Array]:
+    """Mean log-likelihood per customer with gradient and Hessian in (r, alpha, a, b).
+
+    [FHL] eq. 6 for ``chances=0``, [BDG] eq. 6 for ``chances=1``.
+
+    Parameters
+    ----------
+    parameters : ndarray, shape (4,)
+        r, alpha, a, b.
+    counts : Counts
+        Histories.
+    chances : int
+        n - x: 0 for the BG/NBD, 1 for the MBG/NBD.
+
+    Returns
+    -------
+    value : float
+    gradient : ndarray, shape (4,)
+    hessian : ndarray, shape (4, 4)
+    """
+    value, gradient, hessian = _by_frequency(parameters, counts, chances)
+    for begin in range(0, len(counts.x), CHUNK):
+        part = slice(begin, begin + CHUNK)
+        value += _by_history(
+            parameters,
+            (counts.x[part], counts.t_x[part], counts.T[part], counts.weight[part]),
+            chances,
+            gradient,
+            hessian,
+        )
+    hessian = hessian + np.triu(hessian, 1).T
+    n = counts.n
+    return value / n, gradient / n, hessian / n
+
+
+def _by_frequency(parameters: Array, counts: Counts, chances: int) -> tuple[float, Array, Array]:
+    """Terms that depend on x alone (upper triangle of the Hessian)."""
+    r, alpha, a, b = parameters
+    edges = np.flatnonzero(np.diff(counts.x, prepend=-1.0))
+    x = counts.x[edges]
+    w = np.add.reduceat(counts.weight, edges)
+    n, total = x + chances, w.sum()
+    terms = gammaln(r + x) - gammaln(r) + gammaln(a + b) - gammaln(a + b + n) + gammaln(b + n) - gammaln(b)
+    gradient = np.zeros(4)
+    gradient[0] = w @ (digamma(r + x) - digamma(r)) + total * np.log(alpha)
+    gradient[1] = total * r / alpha
+    both = w @ (digamma(a + b) - digamma(a + b + n))
+    gradient[2], gradient[3] = both, both + w @ (digamma(b + n) - digamma(b))
+    hessian = np.zeros((4, 4))
+    hessian[0, 0] = w @ (polygamma(1, r + x) - polygamma(1, r))
+    hessian[0, 1] = total / alpha
+    hessian[1, 1] = -total * r / alpha**2
+    both = w @ (polygamma(1, a + b) - polygamma(1, a + b + n))
+    hessian[2, 2] = hessian[2, 3] = both
+    hessian[3, 3] = both + w @ (polygamma(1, b + n) - polygamma(1, b))
+    return float(w @ terms) + total * r * float(np.log(alpha)), gradient, hessian
+
+
+def _by_history(
+    parameters: Array, part: tuple[Array, Array, Array, Array], chances: int, gradient: Array, hessian: Array
+) -> float:
+    """Add log(alive + dropped out) of some histories: value returned, derivatives added in place."""
+    r, alpha, a, b = parameters
+    x, t_x, T, w = part
+    shape = r + x
+    survived = b + np.maximum(x + (chances - 1), 0)
+    end, last = alpha + T, alpha + t_x
+    log_end = np.log(end)
+    d_r = np.log(end / last)
+    odds = np.log(a / survived) + shape * d_r
+    if not chances:
+        odds[x == 0] = -np.inf
+    dropped = expit(odds)
+    w_dropped = w * dropped
+    inv_end, inv_last = 1 / end, 1 / last
+    d_alpha = shape * (inv_end - inv_last)
+    inv_b = 1 / survived
+    value = w @ (np.logaddexp(0, odds) - shape * log_end)
+    gradient[0] += w_dropped @ d_r - w @ log_end
+    gradient[1] += w_dropped @ d_alpha - w @ (shape * inv_end)
+    sum_dropped = w_dropped.sum()
+    gradient[2] += sum_dropped / a
+    gradient[3] -= w_dropped @ inv_b
+    mixed = w_dropped * (1 - dropped)
+    hessian[0, 1] += w_dropped @ (inv_end - inv_last) - w @ inv_end
+    hessian[1, 1] += w_dropped @ (shape * (inv_last**2 - inv_end**2)) + w @ (shape * inv_end**2)
+    hessian[2, 2] += (mixed.sum() - sum_dropped) / a**2
+    hessian[3, 3] += (mixed + w_dropped) @ inv_b**2
+    mixed_r, mixed_alpha = mixed * d_r, mixed * d_alpha
+    hessian[0, 0] += mixed_r @ d_r
+    hessian[0, 1] += mixed_r @ d_alpha
+    hessian[0, 2] += mixed_r.sum() / a
+    hessian[0, 3] -= mixed_r @ inv_b
+    hessian[1, 1] += mixed_alpha @ d_alpha
+    hessian[1, 2] += mixed_alpha.sum() / a
+    hessian[1, 3] -= mixed_alpha @ inv_b
+    hessian[2, 3] -= (mixed @ inv_b) / a
+    return float(value)
+
+
+def probability_alive(parameters: Array, x: Array, t_x: Array, T: Array, chances: int) -> Array:
+    """P(still a customer at T | history).
+
+    Fader & Hardie (2008), "Computing P(alive) using the BG/NBD model", and [BDG] eq. 8: the share of the
+    first term of the likelihood. It is 1 for x = 0 in the BG/NBD.
+
+    Parameters
+    ----------
+    parameters : ndarray, shape (4,)
+        r, alpha, a, b.
+    x, t_x, T : ndarray, shape (n,)
+        History.
+    chances : int
+        n - x.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+    """
+    r, alpha, a, b = parameters
+    n = x + chances
+    odds = np.log((b + np.maximum(n - 1, 0)) / a) - (r + x) * np.log((alpha + T) / (alpha + t_x))
+    return expit(np.where(n > 0, odds, np.inf))
+
+
+def none_if_alive(parameters: Array, x: Array, T: Array, t: float) -> Array:
+    """P(no purchase in (T, T + t] | alive at T): dropout happens at purchases only, so p plays no part.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+    """
+    r, alpha = parameters[:2]
+    return np.exp(-(r + x) * np.log1p(t / (alpha + T)))

@@ -1,0 +1,110 @@
+"""Counts of identical purchase histories: what a likelihood needs to see of a summary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .types import Array
+
+# Rows for which looking for duplicates does not pay.
+_FEW = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Histories and how many customers share each, sorted by x.
+
+    Attributes
+    ----------
+    x : ndarray, shape (m,)
+        Repeat purchases, as float.
+    t_x, T : ndarray, shape (m,)
+        Age at the last purchase and at the cutoff, in units of `scale` days.
+    weight : ndarray, shape (m,)
+        Customers with this history.
+    scale : float
+        Days in one unit of time (the customers' median T).
+    """
+
+    x: Array
+    t_x: Array
+    T: Array
+    weight: Array
+    scale: float
+
+    @property
+    def n(self) -> float:
+        """Number of customers."""
+        return float(self.weight.sum())
+
+    def thin(self, size: int) -> Counts:
+        """About `size` of the histories, evenly over their order; all where there are no more."""
+        step = len(self.x) // size
+        if step < 2:
+            return self
+        pick = slice(step // 2, None, step)
+        return Counts(self.x[pick], self.t_x[pick], self.T[pick], self.weight[pick], self.scale)
+
+
+def count_histories(x: Array, t_x: Array, T: Array) -> Counts:
+    """Sort histories by x and scale time by the median of T; whole days are counted, others kept as they are.
+
+    Parameters
+    ----------
+    x, t_x, T : ndarray, shape (n,)
+        Repeat purchases, age at the last one and age at the cutoff, in days.
+    """
+    scale = float(np.median(T)) or float(T.max()) or 1.0
+    key = _whole_key(x, t_x, T)
+    if key is None:
+        order = order_by(x)
+        return Counts(x[order], t_x[order] / scale, T[order] / scale, np.ones(len(x)), scale)
+    key, weight = np.unique(key, return_counts=True)
+    top = np.int64(T.max() + 1)
+    key, t_x = np.divmod(key, top)
+    x, T = np.divmod(key, top)
+    return Counts(x.astype(float), t_x / scale, T / scale, weight.astype(float), scale)
+
+
+def order_by(x: Array) -> Array:
+    """Stable order of whole numbers; small ones by radix sort."""
+    return np.argsort(x.astype(np.uint16) if x.max(initial=0) < 2**16 else x, kind="stable")
+
+
+def distinct_histories(x: Array, t_x: Array, T: Array) -> tuple[Array, Array, Array, Array | None]:
+    """Distinct (x, t_x, T) and each row's place among them, where whole days make that worth it.
+
+    Returns
+    -------
+    x, t_x, T : ndarray, shape (m,)
+    inverse : ndarray of int, shape (n,), or None
+        None where the rows are handed back as they came.
+    """
+    key = _whole_key(x, t_x, T) if len(x) > _FEW else None
+    if key is None:
+        return x, t_x, T, None
+    order = np.argsort(key)
+    key = key[order]
+    new = np.ones(len(key), dtype=bool)
+    np.not_equal(key[1:], key[:-1], out=new[1:])
+    inverse = np.empty(len(key), dtype=np.int64)
+    inverse[order] = np.cumsum(new) - 1
+    first = order[new]
+    return x[first], t_x[first], T[first], inverse
+
+
+def _whole_key(x: Array, t_x: Array, T: Array) -> Array | None:
+    """One integer per row, in the order of (x, T, t_x), where all are whole numbers; else None."""
+    top = T.max() + 1
+    if (x.max() + 1) * top * top >= 2**62:
+        return None
+    key = x.astype(np.int64)
+    for column in (T, t_x):
+        whole = column.astype(np.int64)
+        if not np.array_equal(whole, column):
+            return None
+        key *= np.int64(top)
+        key += whole
+    return key

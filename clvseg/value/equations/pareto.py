@@ -1,0 +1,181 @@
+"""Pareto/NBD: likelihood with derivatives, and what follows from it.
+
+    L = Gamma(r+x)/Gamma(r) alpha^r beta^s { (alpha+T)^-(r+x) (beta+T)^-s + s I }
+
+with I the integral over the time of dropout (:mod:`clvseg.value.equations.pareto_integral`): Schmittlein,
+Morrison & Colombo (1987), Management Science 33(1), in the form of Fader & Hardie (2005), "A note on deriving
+the Pareto/NBD model and related expressions" [FH], eq. 14 to 20. Time is in any unit, the same as that of
+alpha and beta.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import digamma, exprel, gammaln, polygamma
+
+from .counts import Counts
+from .pareto_integral import PRODUCTS, Moments, moments
+from .pareto_table import table_moments
+from .quadrature import horizon_nodes
+from .types import Array
+
+_CHUNK = 4_096
+# Row of a product in `Moments.sums`, as a 4 x 4 table.
+_ROW = np.zeros((4, 4), dtype=int)
+for _i, (_one, _other) in enumerate(PRODUCTS):
+    _ROW[_one, _other] = _ROW[_other, _one] = 5 + _i
+
+
+def log_likelihood(parameters: Array, counts: Counts) -> tuple[float, Array, Array]:
+    """Mean log-likelihood per customer with gradient and Hessian in (r, alpha, s, beta).
+
+    The derivatives are moments of the mixture over "alive" and the time of dropout.
+
+    Returns
+    -------
+    value : float
+    gradient : ndarray, shape (4,)
+    hessian : ndarray, shape (4, 4)
+    """
+    r, alpha, s, beta = parameters
+    edges = np.flatnonzero(np.diff(counts.x, prepend=-1.0))
+    distinct, w = counts.x[edges], np.add.reduceat(counts.weight, edges)
+    n = counts.n
+    value = float(w @ (gammaln(r + distinct) - gammaln(r))) + n * float(r * np.log(alpha) + s * np.log(beta))
+    gradient = np.array(
+        [w @ (digamma(r + distinct) - digamma(r)) + n * np.log(alpha), n * r / alpha, 0.0, 0.0]
+    )
+    gradient[2:] = n * np.log(beta), n * s / beta
+    hessian = np.zeros((4, 4))
+    hessian[0, 0] = w @ (polygamma(1, r + distinct) - polygamma(1, r))
+    hessian[0, 1] = hessian[1, 0] = n / alpha
+    hessian[1, 1] = -n * r / alpha**2
+    hessian[2, 3] = hessian[3, 2] = n / beta
+    hessian[3, 3] = -n * s / beta**2
+    for rows, found in _all_moments(parameters, counts):
+        more = _mixture(parameters, counts.x[rows], counts.T[rows], counts.weight[rows], found)
+        value += more[0]
+        gradient += more[1]
+        hessian += more[2]
+    return value / n, gradient / n, hessian / n
+
+
+def _all_moments(parameters: Array, counts: Counts) -> list[tuple[Array, Moments]]:
+    """Moments of every history: from a table where many share few times, else one by one."""
+    done, found = table_moments(parameters, counts)
+    rest = np.flatnonzero(~done)
+    for begin in range(0, len(rest), _CHUNK):
+        rows = rest[begin : begin + _CHUNK]
+        part = moments(parameters, counts.x[rows], counts.t_x[rows], counts.T[rows], all_moments=True)
+        found.append((rows, part))
+    return found
+
+
+def _mixture(parameters: Array, x: Array, T: Array, w: Array, found: Moments) -> tuple[float, Array, Array]:
+    """Weighted sum of log(alive + dropped out) with its derivatives."""
+    r, alpha, s, beta = parameters
+    shape = r + x
+    end = np.stack([np.log(alpha + T), np.log(beta + T), 1 / (alpha + T), 1 / (beta + T)])
+    log_alive = -shape * end[0] - s * end[1]
+    top = np.maximum(log_alive, found.log_scale)
+    alive = np.exp(log_alive - top)
+    factor = s * np.exp(found.log_scale - top)
+    total = alive + factor * found.sums[0]
+    alive /= total
+    sums = found.sums * (factor / total)
+    gone = sums[0]
+    # Coefficients of (la, lb, ia, ib) in the log-integrand's gradient, and of the atom's in its own.
+    zero, one = np.zeros_like(x), np.ones_like(x)
+    scale = np.stack([-one, -shape, -one, np.full_like(x, -(s + 1))])
+    factors = np.array([0, 2, 1, 3])
+    shift = np.stack([zero, zero, one / s, zero])
+    atom = end[factors] * np.stack([-one, -shape, -one, np.full_like(x, -s)])
+    first = scale * sums[1:5][factors] + shift * gone
+    mean = first + alive * atom
+    hessian = np.empty((4, 4))
+    for i in range(4):
+        for j in range(i + 1):
+            second = scale[i] * scale[j] * sums[_ROW[factors[i], factors[j]]]
+            second += scale[i] * shift[j] * sums[1 + factors[i]] + shift[i] * first[j]
+            second += alive * atom[i] * atom[j] - mean[i] * mean[j]
+            hessian[i, j] = hessian[j, i] = w @ second
+    ia, ib = sums[3] + alive * end[2], sums[4] + alive * end[3]
+    hessian[0, 1] -= w @ ia
+    hessian[1, 0] -= w @ ia
+    hessian[1, 1] += w @ (shape * (sums[_ROW[2, 2]] + alive * end[2] ** 2))
+    hessian[2, 2] -= w @ gone / s**2
+    hessian[2, 3] -= w @ ib
+    hessian[3, 2] -= w @ ib
+    hessian[3, 3] += w @ ((s + 1) * sums[_ROW[3, 3]] + s * alive * end[3] ** 2)
+    return float(w @ (np.log(total) + top)), mean @ w, hessian
+
+
+def log_terms(parameters: Array, x: Array, t_x: Array, T: Array) -> tuple[Array, Array]:
+    """Logs of the braces' two terms: "still alive" and "dropped out before T".
+
+    Returns
+    -------
+    alive, gone : ndarray, shape (n,)
+    """
+    r, alpha, s, beta = parameters
+    alive = -(r + x) * np.log(alpha + T) - s * np.log(beta + T)
+    gone = np.empty_like(alive)
+    for begin in range(0, len(x), _CHUNK):
+        part = slice(begin, begin + _CHUNK)
+        found = moments(parameters, x[part], t_x[part], T[part], all_moments=False)
+        with np.errstate(divide="ignore"):
+            gone[part] = np.log(s * found.sums[0]) + found.log_scale
+    return alive, gone
+
+
+def probability_alive(parameters: Array, x: Array, t_x: Array, T: Array) -> Array:
+    """P(still a customer at T | history): [FH] eq. 26, as share of the first term of the likelihood.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+    """
+    alive, gone = log_terms(parameters, x, t_x, T)
+    return np.exp(-np.logaddexp(0, gone - alive))
+
+
+def probability_none(parameters: Array, x: Array, t_x: Array, T: Array, t: float) -> Array:
+    """P(no purchase in (T, T + t] | history) = L(x, t_x, T + t) / L(x, t_x, T).
+
+    Returns
+    -------
+    ndarray, shape (n,)
+    """
+    now = np.logaddexp(*log_terms(parameters, x, t_x, T))
+    later = np.logaddexp(*log_terms(parameters, x, t_x, T + t))
+    return np.exp(np.minimum(later - now, 0))
+
+
+def purchases_if_alive(parameters: Array, x: Array, T: Array, t: float) -> Array:
+    """Expected purchases in (T, T + t] of a living customer: [FH] eq. 28 without P(alive), right at s = 1.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+    """
+    r, alpha, s, beta = parameters
+    length = np.log1p(t / (beta + T))
+    return (r + x) * ((beta + T) / (alpha + T)) * length * exprel(-(s - 1) * length)
+
+
+def discounted_if_alive(parameters: Array, x: Array, T: Array, t: float, rate: float) -> Array:
+    """Purchases in (T, T + t] of a living customer, each discounted continuously at `rate`.
+
+    Fader, Hardie & Lee (2005), Journal of Marketing Research 42(4), eq. 3, over a finite horizon: the
+    purchase intensity (r+x)/(alpha+T) (1 + u/(beta+T))^-s, by Gauss-Legendre over log(beta + T + u).
+
+    Returns
+    -------
+    ndarray, shape (n,)
+    """
+    r, alpha, s, beta = parameters
+    distinct, inverse = np.unique(T, return_inverse=True)
+    total = np.zeros_like(distinct)
+    for tau, weight in horizon_nodes(beta + distinct, t, rate):
+        total += weight * np.exp(-s * np.log1p(tau))
+    return (r + x) / (alpha + T) * total[inverse]

@@ -1,0 +1,148 @@
+"""The integral in the Pareto/NBD likelihood, and its moments, without hypergeometric functions.
+
+With R = r + x the likelihood (see :mod:`clvseg.value.equations.pareto`) needs
+
+    I = Int_tx^T (alpha + y)^-R (beta + y)^-(s + 1) dy.
+
+In u = log(min(alpha, beta) + y) the log of the integrand is concave with its peak in closed form, so the
+integral is cut where the integrand has dropped by e^-36 and summed by Gauss-Legendre, with more nodes the
+further it drops. Every term is positive: nothing cancels, and heavy buyers do not overflow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from .quadrature import gauss
+from .types import Array
+
+_DROP = 36.0
+# (nodes, largest drop in logs, largest length in u): error below 1e-12 of the integral, see the tests.
+_RULES = ((8, 3.0, 1.8), (16, 11.0, 5.0), (32, 37.0, 9.0))
+_BLOCK = 1 << 14
+# Which products of (la, lb, ia, ib) are summed, in the order of the rows of `Moments.sums` after the first.
+PRODUCTS = ((0, 0), (0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (1, 3), (2, 2), (2, 3), (3, 3))
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Integrals over the time of dropout, each times exp(-log_scale).
+
+    Attributes
+    ----------
+    log_scale : ndarray, shape (m,)
+    sums : ndarray, shape (1, m) or (15, m)
+        The integral itself; then, where asked for, with the factors la = log(alpha + y), lb = log(beta + y),
+        ia = 1 / (alpha + y), ib = 1 / (beta + y), and with their products as in ``PRODUCTS``.
+    """
+
+    log_scale: Array
+    sums: Array
+
+
+def moments(parameters: Array, x: Array, t_x: Array, T: Array, *, all_moments: bool) -> Moments:
+    """Integrate history by history.
+
+    Parameters
+    ----------
+    parameters : ndarray, shape (4,)
+        r, alpha, s, beta.
+    x, t_x, T : ndarray, shape (m,)
+        Histories; t_x <= T.
+    all_moments : bool
+        With the fourteen further sums that derivatives need.
+    """
+    _, alpha, _, beta = parameters
+    floor = min(alpha, beta)
+    left, right = np.log(floor + t_x), np.log(floor + T)
+    left, right, peak = _cut(parameters, x, left, right)
+    sums = np.zeros((15 if all_moments else 1, len(x)))
+    drop = peak - np.minimum(_log_integrand(parameters, x, left), _log_integrand(parameters, x, right))
+    length = right - left
+    rule = np.full(len(x), len(_RULES))
+    for index in reversed(range(len(_RULES))):
+        rule[(drop <= _RULES[index][1]) & (length <= _RULES[index][2])] = index
+    rule[length <= 0] = -1
+    for index in range(len(_RULES) + 1):
+        rows = np.flatnonzero(rule == index)
+        nodes = _RULES[min(index, len(_RULES) - 1)][0]
+        panels = 1 if index < len(_RULES) else 4
+        step = max(1, _BLOCK // nodes)
+        for begin in range(0, len(rows), step):
+            part = rows[begin : begin + step]
+            edges = left[part] + length[part] * (np.arange(panels + 1) / panels)[:, None]
+            for low, high in pairwise(edges):
+                sums[:, part] += panel_sums(parameters, x[part], low, high, peak[part], nodes, all_moments)
+    return Moments(peak, sums)
+
+
+def panel_sums(
+    parameters: Array, x: Array, left: Array, right: Array, reference: Array, nodes: int, all_moments: bool
+) -> Array:
+    """Sums of one panel each, left to right in u, in units of exp(reference)."""
+    _, alpha, _, beta = parameters
+    abscissas, weights = gauss(nodes)
+    half = 0.5 * (right - left)
+    u = left + half + half * abscissas[:, None]
+    la, lb, log_value = _logs(parameters, x, u)
+    weight = half * weights[:, None] * np.exp(log_value - reference)
+    sums = np.empty((15 if all_moments else 1, u.shape[1]))
+    weight.sum(axis=0, out=sums[0])
+    if all_moments:
+        y = np.exp(u) - min(alpha, beta)
+        factors = (la, lb, 1 / (alpha + y), 1 / (beta + y))
+        weighted = [weight * factor for factor in factors]
+        for i, product in enumerate(weighted):
+            product.sum(axis=0, out=sums[1 + i])
+        for i, (one, other) in enumerate(PRODUCTS):
+            np.einsum("ij,ij->j", weighted[one], factors[other], out=sums[5 + i])
+    return sums
+
+
+def _logs(parameters: Array, x: Array, u: Array) -> tuple[Array, Array, Array]:
+    """log(alpha + y), log(beta + y) and the log-integrand at u."""
+    r, alpha, s, beta = parameters
+    further = np.log(np.exp(u) + abs(alpha - beta))
+    la, lb = (u, further) if alpha <= beta else (further, u)
+    return la, lb, u - (r + x) * la - (s + 1) * lb
+
+
+def _log_integrand(parameters: Array, x: Array, u: Array) -> Array:
+    return _logs(parameters, x, u)[2]
+
+
+def _cut(parameters: Array, x: Array, left: Array, right: Array) -> tuple[Array, Array, Array]:
+    """Shorten [left, right] to where the integrand counts; also the log of its height."""
+    r, alpha, s, beta = parameters
+    shape = r + x
+    near, far = (shape, s + 1) if alpha <= beta else (s + 1 + 0 * x, shape)
+    gap = abs(alpha - beta)
+    # Slope 1 - near - far e^u / (e^u + gap) is 0 at the peak.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        peak = np.log(gap * (1 - near) / (near + far - 1))
+    peak = np.where(near >= 1, left, np.clip(np.nan_to_num(peak, nan=-np.inf), left, right))
+    height = _log_integrand(parameters, x, peak)
+    target = height - _DROP
+    for _ in range(8):
+        right = _towards(parameters, x, right, peak, near, far, gap, target)
+    if (near < 1).any():
+        for _ in range(8):
+            left = _towards(parameters, x, left, peak, near, far, gap, target)
+    return left, right, height
+
+
+def _towards(
+    parameters: Array, x: Array, u: Array, peak: Array, near: Array, far: Array, gap: float, target: Array
+) -> Array:
+    """One Newton step towards the cut, from outside: a concave function's tangent never oversteps it."""
+    excess = target - _log_integrand(parameters, x, u)
+    outside = excess > 0.5
+    if not outside.any():
+        return u
+    slope = 1 - near - far / (1 + gap * np.exp(-u))
+    step = np.where(outside, excess / np.where(outside, slope, 1.0), 0.0)
+    moved = u + step
+    return np.where(outside, np.where(u > peak, np.maximum(moved, peak), np.minimum(moved, peak)), u)

@@ -1,0 +1,272 @@
+"""Value within the horizon: ranked by boosting, levelled by the purchase and spend models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.exceptions import NotFittedError
+
+from clvseg.boosting import (
+    Boosted,
+    FloatArray,
+    Panel,
+    boost,
+    booster_from_text,
+    booster_to_text,
+    customer_folds,
+    raw_score,
+    sureness,
+)
+
+if TYPE_CHECKING:
+    import lightgbm
+
+_TWEEDIE_POWER = 1.5
+_OBJECTIVE = {"objective": "tweedie", "tweedie_variance_power": _TWEEDIE_POWER}
+_SHARE = 0.5
+_FLOOR = 1e-3
+_SMALLEST = 1e-9
+_MIN_BUYERS = 200
+_MIN_SURENESS = 1.0
+_SPEND_TRUST = 0.75
+_PURCHASE_TRUST = 0.25
+_INCREASING = ("expected_value", "expected_purchases", "expected_spend", "probability_active")
+
+
+@dataclass(frozen=True, slots=True)
+class OriginErrors:
+    """How far the purchase and spend models' totals were off at each origin, newest first.
+
+    Attributes
+    ----------
+    purchases : tuple of float
+        log(actual purchases / expected purchases), total over customers.
+    spend : tuple of float
+        log(actual revenue / expected revenue) less the above: revenue missed for another reason than the
+        number of purchases, mostly because customers who spend more also come back more.
+    """
+
+    purchases: tuple[float, ...] = ()
+    spend: tuple[float, ...] = ()
+
+    @classmethod
+    def measure(cls, panel: Panel) -> Self:
+        """Compare totals at every origin of a panel."""
+        if not panel.origins:
+            return cls()
+
+        def off(actual: str, expected: str) -> FloatArray:
+            came = panel.per_origin(panel.outcome[actual].to_numpy(dtype=np.float64))
+            return np.log(came / panel.per_origin(panel.rows[expected].to_numpy()))
+
+        purchases = off("purchases", "expected_purchases")
+        spend = off("value", "expected_value") - purchases
+        return cls(tuple(purchases.tolist()), tuple(spend.tolist()))
+
+    @property
+    def correction(self) -> float:
+        """What to add to the log of the models' total.
+
+        The spend part recurs from cutoff to cutoff and is trusted to three quarters; the purchase part
+        mostly does not, and a quarter of its newest value is taken.
+        """
+        if not self.purchases:
+            return 0.0
+        return _SPEND_TRUST * float(np.mean(self.spend)) + _PURCHASE_TRUST * self.purchases[0]
+
+
+class HybridValueModel:
+    """Revenue of each customer within the horizon.
+
+    Two LightGBM models with Tweedie loss learn value relative to their origin's mean: one starts from the
+    log of the purchase and spend models' expectation, one from nothing. Their log-scale mean ranks the
+    customers; the sum over customers is that of the purchase and spend models, moved by part of the error
+    those made at the origins. Where the origins do not show that boosting helps, the value is the
+    purchase and spend models' own, with the same total.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of folds and boosting.
+
+    Attributes
+    ----------
+    features : list of str
+        Columns the boosters read, in order.
+    parts : list of (float, lightgbm.Booster)
+        Weight and booster; the log of a customer's value is the weighted sum of raw scores plus `offset`.
+        Empty where boosting is not used.
+    reason : str
+        Why boosting is not used; empty where it is.
+    evidence : dict of str to float
+        On origins, each customer scored by boosters that never saw it: ``gain`` (mean Tweedie deviance of
+        the purchase and spend models less that of the mix) and ``sureness`` (gain / its standard error).
+    errors : OriginErrors
+        How far the models' totals were off.
+    out_of_fold : ndarray of float, shape (rows,)
+        Money; the predictions behind `evidence` on the panel's rows, with each origin's actual total.
+        Not saved.
+    """
+
+    def __init__(self, seed: int = 1) -> None:
+        self.seed = seed
+        self.features: list[str] = []
+        self.parts: list[tuple[float, lightgbm.Booster]] = []
+        self.reason = ""
+        self.evidence: dict[str, float] = {}
+        self.errors = OriginErrors()
+        self.out_of_fold = np.empty(0)
+        self.scale: float | None = None
+        self.level = 0.0
+
+    def fit(self, panel: Panel) -> Self:
+        """Learn from a panel; the level is set on its ``current`` customers.
+
+        Parameters
+        ----------
+        panel : Panel
+            From `clvseg.value.origins.build_panel`.
+        """
+        expected = panel.current["horizon_value"].to_numpy()
+        self.features, self.parts, self.level = panel.features, [], 0.0
+        self.scale = max(float(expected.mean()), _SMALLEST)
+        self.errors = OriginErrors.measure(panel)
+        self._boost(panel)
+        total = expected.sum() * np.exp(self.errors.correction)
+        self.level = float(np.log(max(total, _SMALLEST) / np.exp(self.raw(panel.current)).sum()))
+        return self
+
+    def _boost(self, panel: Panel) -> None:
+        relative, start = _targets(panel)
+        self.evidence, own = {}, np.exp(start)
+        buyers = int(panel.outcome["active"].sum())
+        if buyers < _MIN_BUYERS:
+            self.reason = panel.reason or f"only {buyers} of {_MIN_BUYERS} buyers needed at earlier cutoffs"
+        else:
+            guided, free = _fit_two(panel, self.features, relative, start, self.seed)
+            mixed = np.exp(_SHARE * (guided.out_of_fold + start) + (1 - _SHARE) * free.out_of_fold)
+            self.evidence = compare(panel, relative, own, mixed)
+            if self.evidence["sureness"] >= _MIN_SURENESS:
+                self.reason, own = "", mixed
+                self.parts = [(_SHARE, guided.booster), (1 - _SHARE, free.booster)]
+            else:
+                self.reason = (
+                    "boosting did not predict value better than the purchase model at earlier cutoffs"
+                )
+        self.out_of_fold = _with_totals(panel, own)
+
+    def offset(self, frame: pd.DataFrame) -> FloatArray:
+        """What the log of the value holds besides the boosters, shape (rows,)."""
+        if self.scale is None:
+            raise NotFittedError("This HybridValueModel is not fitted yet; call fit first.")
+        expected = frame["horizon_value"].to_numpy() / self.scale
+        if not self.parts:
+            return np.log(np.maximum(expected, _SMALLEST)) + self.level
+        longer = np.maximum(frame["horizon_purchases"].to_numpy(), _SMALLEST) / np.maximum(
+            frame["expected_purchases"].to_numpy(), _SMALLEST
+        )
+        guided = np.log(np.maximum(expected, _FLOOR))
+        return _SHARE * guided + (1 - _SHARE) * np.log(longer) + self.level
+
+    def raw(self, frame: pd.DataFrame) -> FloatArray:
+        """Log of the value: weighted raw scores of `parts` plus `offset`, shape (rows,)."""
+        raw = self.offset(frame)
+        for weight, booster in self.parts:
+            raw = raw + weight * raw_score(booster, frame, self.features)
+        return raw
+
+    def predict(self, frame: pd.DataFrame) -> FloatArray:
+        """Expected revenue of each customer within the horizon, money, shape (rows,).
+
+        Parameters
+        ----------
+        frame : DataFrame
+            From `clvseg.value.origins.ModelBase.frame`.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        """
+        return np.exp(self.raw(frame))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything that was fitted, JSON-able; boosters as LightGBM's model text."""
+        return {
+            "seed": self.seed,
+            "features": self.features,
+            "parts": [[weight, booster_to_text(booster)] for weight, booster in self.parts],
+            "reason": self.reason,
+            "evidence": self.evidence,
+            "errors": {"purchases": list(self.errors.purchases), "spend": list(self.errors.spend)},
+            "scale": self.scale,
+            "level": self.level,
+        }
+
+    @classmethod
+    def from_dict(cls, state: dict[str, Any]) -> Self:
+        """Restore from `to_dict`; predictions are identical."""
+        model = cls(state["seed"])
+        model.features = list(state["features"])
+        model.parts = [(weight, booster_from_text(text)) for weight, text in state["parts"]]
+        model.reason, model.evidence = state["reason"], dict(state["evidence"])
+        model.errors = OriginErrors(tuple(state["errors"]["purchases"]), tuple(state["errors"]["spend"]))
+        model.scale, model.level = state["scale"], state["level"]
+        return model
+
+
+def _targets(panel: Panel) -> tuple[FloatArray, FloatArray]:
+    """Value relative to its origin's mean, and the log of the expectation relative to its mean."""
+    if not panel.origins:
+        return np.empty(0), np.empty(0)
+    value = panel.outcome["value"].to_numpy(dtype=np.float64)
+    expected = panel.rows["expected_value"].to_numpy()
+    mean_value, mean_expected = panel.per_origin(value), panel.per_origin(expected)
+    start = np.log(np.maximum(expected / mean_expected[panel.origin], _FLOOR))
+    return value / mean_value[panel.origin], start
+
+
+def _fit_two(
+    panel: Panel, features: list[str], relative: FloatArray, start: FloatArray, seed: int
+) -> tuple[Boosted, Boosted]:
+    fold = customer_folds(panel.rows.index, seed)
+    rows = panel.rows[features]
+    guided = boost(rows, relative, start, fold, seed, _OBJECTIVE, increasing=_INCREASING)
+    return guided, boost(rows, relative, None, fold, seed, _OBJECTIVE, increasing=_INCREASING)
+
+
+def _with_totals(panel: Panel, relative: FloatArray) -> FloatArray:
+    """Scale relative predictions so that each origin has its actual total."""
+    if not panel.origins:
+        return relative
+    value = panel.per_origin(panel.outcome["value"].to_numpy(dtype=np.float64))
+    return relative * (value / panel.per_origin(relative))[panel.origin]
+
+
+def tweedie_deviance(actual: FloatArray, predicted: FloatArray) -> FloatArray:
+    """Unit deviance of the Tweedie family with power 1.5, without the part that depends on `actual` only.
+
+    2 (mu^(2-p) / (2-p) - y mu^(1-p) / (1-p)), shape (rows,).
+    """
+    power = _TWEEDIE_POWER
+    return 2 * (predicted ** (2 - power) / (2 - power) - actual * predicted ** (1 - power) / (1 - power))
+
+
+def compare(panel: Panel, actual: FloatArray, own: FloatArray, mixed: FloatArray) -> dict[str, float]:
+    """How much lower the deviance of `mixed` is than that of `own`, each with its origin's total right.
+
+    Returns
+    -------
+    dict
+        ``gain``, the mean difference per row, and ``sureness``, gain over its standard error with rows of
+        one customer taken together.
+    """
+
+    def right(values: FloatArray) -> FloatArray:
+        return values * (panel.per_origin(actual) / panel.per_origin(values))[panel.origin]
+
+    gained = tweedie_deviance(actual, right(own)) - tweedie_deviance(actual, right(mixed))
+    return sureness(panel, gained)

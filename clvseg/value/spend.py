@@ -1,0 +1,189 @@
+"""Gamma-Gamma model of a customer's spend per order."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from ..errors import DataError, MissingColumnsError
+from .equations import gamma_gamma
+from .equations.types import Array
+from .fit import Coordinates, FitReport, covariance, report, search
+
+_COARSE = 4_000
+_COORDINATES = Coordinates(
+    ("p", "q", "v"),
+    np.array([[1.0, 0, 0], [0, 1, 0], [-1, 1, 1]]),
+    np.log([1e-4, 1e-4, 1e-8]),
+    np.log([1e4, 1e4, 1e8]),
+)
+# log p, log q, log(p v / q): v follows the data's median spend.
+_STARTS = ((1.5, 1.3, 0.0), (0.0, 1.0, 0.0), (3.0, 0.7, 0.5), (-0.5, 2.5, 0.0))
+
+
+class GammaGammaModel(BaseEstimator):
+    """Expected spend per order from the number of orders and their mean.
+
+    Orders of a customer are Gamma(p, nu), nu ~ Gamma(q, v) over customers. Fader & Hardie (2013), "The
+    Gamma-Gamma model of monetary value". The frame's ``frequency`` is the number of orders that
+    ``monetary_value`` is the mean of: repeat purchases (the summary as it is), or all orders with the mean
+    over all, which predicts better (the first order says something too).
+
+    Where the fit has no finite population mean (q <= 1), or one above every mean seen, the posterior median
+    of a customer's mean spend stands in for its posterior mean, held inside the range of means seen.
+
+    Attributes
+    ----------
+    params_ : dict
+        p, q, v (money).
+    fit_report_ : FitReport
+        Whether and how far to trust the fit.
+    population_spend_ : float
+        Expected spend of a customer nothing is known of.
+    uses_median_ : bool
+        Whether the fallback is at work.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> seen = pd.DataFrame({"frequency": [2, 5, 1, 3], "monetary_value": [20.0, 35.0, 12.0, 28.0]})
+    >>> model = GammaGammaModel().fit(seen)
+    >>> model.expected_spend(pd.DataFrame({"frequency": [0], "monetary_value": [0.0]})).round(0)
+    array([28.])
+    """
+
+    params_: dict[str, float]
+    fit_report_: FitReport
+
+    def fit(self, frame: pd.DataFrame, y: None = None) -> Self:
+        """Fit by maximum likelihood to the customers with ``frequency`` and ``monetary_value`` above 0.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            Columns frequency (orders), monetary_value (their mean).
+        y : None
+            Ignored; there for scikit-learn.
+
+        Raises
+        ------
+        DataError
+            When a column is missing, a value is not finite, or no customer has orders of positive value.
+        ConvergenceError
+            When no start leads to a finite likelihood.
+        """
+        x, mean = _columns(frame)
+        seen = (x > 0) & (mean > 0)
+        if not seen.any():
+            raise DataError(
+                "no customer has an order of positive value to learn spend from.",
+                hint="fit on all orders, not on repeats only.",
+            )
+        x, mean = x[seen], mean[seen]
+        spend = gamma_gamma.count_spend(x, mean)
+        thin = _thin(spend)
+        fine = _COORDINATES.objective(lambda parameters: gamma_gamma.log_likelihood(parameters, spend))
+        coarse = fine
+        if thin is not spend:
+            coarse = _COORDINATES.objective(lambda parameters: gamma_gamma.log_likelihood(parameters, thin))
+        found = search(coarse, fine, [np.array(one) for one in _STARTS], _COORDINATES, "Gamma-Gamma")
+        units = np.array([1.0, 1.0, spend.scale])
+        parameters = _COORDINATES.parameters(found.theta) * units
+        self.params_ = dict(zip(_COORDINATES.names, map(float, parameters), strict=True))
+        log_unit = float(np.log(spend.scale))
+        self.fit_report_ = report(found, _COORDINATES, units, len(x), len(x), log_unit)
+        spread = covariance(found, len(x))
+        transform = _COORDINATES.transform
+        self.covariance_ = None if spread is None else transform @ spread @ transform.T
+        self._set_population(mean)
+        return self
+
+    def score(self, frame: pd.DataFrame, y: None = None) -> float:
+        """Mean log-likelihood per customer with orders, in nats (higher is better)."""
+        x, mean = _columns(frame)
+        seen = (x > 0) & (mean > 0)
+        return gamma_gamma.log_likelihood(
+            self._parameters(), gamma_gamma.count_spend(x[seen], mean[seen], scale=1.0)
+        )[0]
+
+    def expected_spend(self, frame: pd.DataFrame) -> Array:
+        """Expected amount of one order, one per row; the population's where nothing positive was seen."""
+        check_is_fitted(self, "params_")
+        x, mean = _columns(frame)
+        seen = (x > 0) & (mean > 0)
+        out = np.full(len(x), self.population_spend_)
+        known = self._posterior(x[seen], mean[seen])
+        out[seen] = np.clip(known, *self.range_) if self.uses_median_ else known
+        return out
+
+    def to_dict(self) -> dict[str, Any]:
+        """Fitted model as a JSON-able dictionary."""
+        check_is_fitted(self, "params_")
+        return {
+            "params": dict(self.params_),
+            "covariance": None if self.covariance_ is None else self.covariance_.tolist(),
+            "fit_report": self.fit_report_.to_dict(),
+            "population_spend": self.population_spend_,
+            "uses_median": self.uses_median_,
+            "range": list(self.range_),
+        }
+
+    @classmethod
+    def from_dict(cls, d: dict[str, Any]) -> Self:
+        """The model that :meth:`to_dict` was called on."""
+        model = cls()
+        model.params_ = dict(d["params"])
+        model.covariance_ = None if d["covariance"] is None else np.array(d["covariance"])
+        model.fit_report_ = FitReport.from_dict(d["fit_report"])
+        model.population_spend_ = d["population_spend"]
+        model.uses_median_ = d["uses_median"]
+        model.range_ = (d["range"][0], d["range"][1])
+        return model
+
+    def _set_population(self, mean: Array) -> None:
+        """Expected spend without knowledge, by the mean where it is usable, else by the median."""
+        p, q, v = self._parameters()
+        self.range_ = (float(mean.min()), float(mean.max()))
+        population = p * v / (q - 1) if q > 1 else np.inf
+        self.uses_median_ = bool(population > self.range_[1])
+        if self.uses_median_:
+            population = self._posterior(np.zeros(1), np.zeros(1))[0]
+            population = np.clip(population, *self.range_)
+        self.population_spend_ = float(population)
+
+    def _posterior(self, x: Array, mean: Array) -> Array:
+        rule = gamma_gamma.median_spend if self.uses_median_ else gamma_gamma.expected_spend
+        return rule(self._parameters(), x, mean)
+
+    def _parameters(self) -> Array:
+        check_is_fitted(self, "params_")
+        return np.array([self.params_[name] for name in _COORDINATES.names])
+
+
+def _thin(spend: gamma_gamma.SpendCounts) -> gamma_gamma.SpendCounts:
+    step = len(spend.x) // _COARSE
+    if step < 2:
+        return spend
+    pick = slice(step // 2, None, step)
+    return gamma_gamma.count_spend(spend.x[pick], spend.mean[pick], spend.weight[pick], scale=1.0)
+
+
+def _columns(frame: pd.DataFrame) -> tuple[Array, Array]:
+    """Number of orders and their mean, checked."""
+    names = ("frequency", "monetary_value")
+    missing = [(name, name) for name in names if name not in frame.columns]
+    if missing:
+        raise MissingColumnsError.compare("the spend frame", missing, frame.columns)
+    x, mean = (frame[name].to_numpy(dtype=float) for name in names)
+    bad = ~np.isfinite(x + mean) | (x < 0)
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise DataError(
+            f"the spend frame has a missing, infinite or negative value in {int(bad.sum()):,} rows.",
+            found=f"row {row}: frequency {x[row]:g}, monetary_value {mean[row]:g}.",
+        )
+    return x, mean

@@ -1,0 +1,620 @@
+"""The verbs: the only file that turns settings into estimators, and the order in which they work."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from clvseg import __version__, checks, explain
+from clvseg.boosting import Panel
+from clvseg.churn.model import ChurnModel
+from clvseg.config import ColumnSettings, Settings, ValueSettings
+from clvseg.data.features import feature_catalogue
+from clvseg.data.summary import outcomes, revenue_by_week
+from clvseg.data.transactions import Transactions
+from clvseg.errors import ClvsegError, ConfigError, DataError
+from clvseg.evaluation.leaderboard import (
+    HYBRID,
+    LAST_PERIOD,
+    PAST_RATE,
+    SINCE_LAST,
+    candidate_probabilities,
+    candidate_values,
+    churn_leaderboard,
+    value_leaderboard,
+)
+from clvseg.evaluation.metrics import decile_table, interval_coverage, reliability_table
+from clvseg.explain import ReasonCodes
+from clvseg.run import Run
+from clvseg.scores import Scorer
+from clvseg.segments import Segmentation, later_table, segments_table
+from clvseg.value import GammaGammaModel, ValueModel
+from clvseg.value.hybrid import HybridValueModel
+from clvseg.value.intervals import ValueIntervals
+from clvseg.value.origins import build_panel
+
+Step = Callable[[str], None]
+
+MODEL_NAMES = {"pareto_nbd": "Pareto/NBD", "mbg_nbd": "MBG/NBD", "bg_nbd": "BG/NBD"}
+SHAP_SAMPLE = 5_000
+
+
+def _silent(title: str) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Judged:
+    """How well the models did on the period after the cutoff.
+
+    Attributes
+    ----------
+    facts : dict
+        ``cutoff``, ``holdout_days``, ``model_value`` and ``model_churn`` (our rows of the leaderboards).
+    leaderboard_value, leaderboard_churn, later, findings : DataFrame
+        The tables of :mod:`clvseg.frames`.
+    deciles, calibration : DataFrame
+        See :class:`clvseg.run.Run`.
+    """
+
+    facts: dict[str, Any]
+    leaderboard_value: pd.DataFrame
+    leaderboard_churn: pd.DataFrame
+    later: pd.DataFrame
+    findings: pd.DataFrame
+    deciles: pd.DataFrame
+    calibration: pd.DataFrame
+
+
+def fit(settings: Settings, source: Any = None, *, progress: Step = _silent) -> Run:
+    """Do the main job: check, judge on the last horizon, fit on everything, score, segment, explain.
+
+    Parameters
+    ----------
+    settings : Settings
+        See :meth:`clvseg.config.Settings.read`.
+    source : str, Path, frame or relation, optional
+        Transactions, instead of the settings' own.
+    progress : callable, optional
+        Called with the title of each step.
+
+    Returns
+    -------
+    Run
+        Nothing is written yet: see :func:`publish`.
+
+    Raises
+    ------
+    DataError
+        When the transactions cannot be read, or are too few to learn anything from.
+    ConvergenceError
+        When no purchase or spend model can be fitted.
+    """
+    transactions = _open(settings, source, progress)
+    as_of = transactions.last_day
+    findings = checks.run_checks(transactions, settings.horizon_days)
+    judged, doubts = _judge(transactions, settings, progress)
+    progress("Fitting on the whole log")
+    learned = _learn(transactions, as_of, settings.horizon_days, settings)
+    progress("Scoring the customers and finding their reasons")
+    scorer = learned.scorer
+    scores = scorer.score_features(learned.panel.current, as_of)
+    progress("Explaining the segments by SHAP")
+    people = learned.people
+    membership = explain.explain_segments(
+        people[[feature.name for feature in feature_catalogue(transactions.extras)]],
+        scores["segment"].set_axis(people.index),
+        seed=settings.seed,
+    )
+    segments = scorer.segmentation.describe(people, scores["segment"], membership.reasons)
+    findings += [*doubts, *_model_findings(learned, MODEL_NAMES[settings.value.purchases])]
+    low, high = scorer.intervals.total(people["predicted_value"].to_numpy())
+    return Run(
+        settings=settings,
+        facts={
+            **judged.facts,
+            "as_of": as_of.isoformat(),
+            "first_day": transactions.first_day.isoformat(),
+            "horizon_days": settings.horizon_days,
+            "customers": len(scores),
+            "currency": settings.data.currency or transactions.profile["currency"],
+            "total": {
+                "predicted": float(scores["predicted_value"].sum()),
+                "low": low,
+                "high": high,
+                "level": 0.8,
+            },
+            "expected_churners": float(scores["churn_probability"].sum()),
+            "data_hash": transactions.hash,
+            "base_model": MODEL_NAMES[settings.value.purchases],
+            "version": __version__,
+        },
+        profile=transactions.profile,
+        models=scorer.to_dict(),
+        scores=scores,
+        segments=segments_table(segments),
+        later=judged.later,
+        leaderboard_value=judged.leaderboard_value,
+        leaderboard_churn=judged.leaderboard_churn,
+        findings=checks.findings_frame(findings),
+        deciles=judged.deciles,
+        calibration=judged.calibration,
+        weekly=revenue_by_week(transactions),
+        drivers=_drivers(learned, settings.seed),
+        segment_drivers=membership.drivers,
+        cluster_choice=scorer.segmentation.cluster_choice_,
+    )
+
+
+def evaluate(settings: Settings, source: Any = None, *, progress: Step = _silent) -> Judged:
+    """Judge only: hold back the last horizon, fit on what was known before, measure on what followed.
+
+    Parameters and errors as for :func:`fit`.
+
+    Returns
+    -------
+    Judged
+    """
+    transactions = _open(settings, source, progress)
+    findings = checks.run_checks(transactions, settings.horizon_days)
+    judged, doubts = _judge(transactions, settings, progress)
+    return replace(judged, findings=checks.findings_frame([*findings, *doubts]))
+
+
+@dataclass(frozen=True)
+class _Learned:
+    """What was fitted as of one day, and the customers of that day with their predictions."""
+
+    panel: Panel
+    scorer: Scorer
+    people: pd.DataFrame
+
+
+def _learn(transactions: Transactions, as_of: dt.date, horizon_days: int, settings: Settings) -> _Learned:
+    """Fit everything on what was known on a day."""
+    seed = settings.seed
+    panel, base = build_panel(transactions, as_of, horizon_days, _value_fitter(settings.value))
+    hybrid = HybridValueModel(seed).fit(panel)
+    churn = ChurnModel(seed).fit(panel)
+    intervals = ValueIntervals.fit(panel, hybrid, churn.out_of_fold)
+    people = panel.current.assign(
+        predicted_value=hybrid.predict(panel.current),
+        churn_probability=churn.predict_proba(panel.current)[:, 1],
+    )
+    segmentation = Segmentation(
+        **settings.segments.model_dump(),
+        low_risk=settings.churn.low,
+        high_risk=settings.churn.high,
+        seed=seed,
+    ).fit(people)
+    reasons = ReasonCodes(seed).fit(churn, people)
+    scorer = Scorer(settings, base, hybrid, churn, intervals, segmentation, reasons)
+    return _Learned(panel, scorer, people)
+
+
+def _value_fitter(settings: ValueSettings) -> Callable[[pd.DataFrame, pd.DataFrame], ValueModel]:
+    """Turn the settings into a function that fits purchases and spend."""
+    from clvseg.value.lifetimes_bridge import MODELS, fit_with_lifetimes
+
+    def fit_model(summary: pd.DataFrame, spend: pd.DataFrame) -> ValueModel:
+        model = ValueModel(MODELS[settings.purchases](), GammaGammaModel())
+        if settings.fitter == "clvseg":
+            return model.fit(summary, spend)
+        model.purchases_ = fit_with_lifetimes(settings.purchases, summary)
+        model.spend_ = GammaGammaModel().fit(spend)
+        return model
+
+    return fit_model
+
+
+def _judge(
+    transactions: Transactions, settings: Settings, progress: Step
+) -> tuple[Judged, list[checks.Finding]]:
+    """Hold back the last horizon, or half of a log that is shorter than two, and measure on it."""
+    days = (transactions.last_day - transactions.first_day).days + 1
+    horizon = min(settings.horizon_days, days // 2)
+    cutoff = transactions.last_day - dt.timedelta(days=horizon)
+    progress(f"Judging: fitting to {cutoff}, measuring on the {horizon} days after")
+    learned = _learn(transactions, cutoff, horizon, settings)
+    later = outcomes(transactions, cutoff, horizon)
+    if later["value"].sum() <= 0:
+        raise DataError(
+            f"nobody bought in the last {horizon} days of the log, so nothing can be judged.",
+            found=f"the held-back period is {cutoff} to {transactions.last_day}.",
+            hint="set as_of to the last complete day, or a longer horizon.",
+        )
+    progress("Measuring the accuracy beside lifetimes and the naive rows")
+    panel, scorer, people = learned.panel, learned.scorer, learned.people
+    purchases = MODEL_NAMES[settings.value.purchases]
+    values = candidate_values(transactions, panel, scorer.hybrid, f"{purchases} + Gamma-Gamma")
+    risks = candidate_probabilities(panel, scorer.churn, purchases)
+    actual, gone = later["value"].to_numpy(), 1 - later["active"].to_numpy()
+    predicted, churn = people["predicted_value"].to_numpy(), people["churn_probability"].to_numpy()
+    ranges = scorer.intervals.predict(predicted, churn)
+    low, high = scorer.intervals.total(predicted)
+    judged = Judged(
+        facts={
+            "cutoff": cutoff.isoformat(),
+            "holdout_days": horizon,
+            "model_value": HYBRID,
+            "model_churn": HYBRID,
+            "coverage": interval_coverage(actual, ranges["low"].to_numpy(), ranges["high"].to_numpy()),
+            "holdout_total": {
+                "predicted": float(predicted.sum()),
+                "low": low,
+                "high": high,
+                "actual": float(actual.sum()),
+            },
+        },
+        leaderboard_value=value_leaderboard(values, actual, settings.seed),
+        leaderboard_churn=churn_leaderboard(risks, gone, settings.seed),
+        later=later_table(
+            scorer.segmentation.assign(people)["segment"], predicted, churn, later, settings.seed
+        ),
+        findings=checks.findings_frame([]),
+        deciles=decile_table(actual, predicted),
+        calibration=reliability_table(gone, churn),
+    )
+    return judged, _accuracy_findings(judged)
+
+
+def _accuracy_findings(judged: Judged) -> list[checks.Finding]:
+    """Doubts that the later period raises."""
+    value = judged.leaderboard_value.set_index("model").loc[HYBRID]
+    churn = judged.leaderboard_churn.set_index("model").loc[HYBRID]
+    return [
+        *checks.check_naive(
+            judged.leaderboard_value, HYBRID, (PAST_RATE, LAST_PERIOD), "gini", "value of customers"
+        ),
+        *checks.check_naive(judged.leaderboard_churn, HYBRID, (SINCE_LAST,), "auc", "risk of customers"),
+        *checks.check_calibration(
+            churn["calibration_error"], value["bias"], value["bias_low"], value["bias_high"]
+        ),
+        *checks.check_segments(judged.later),
+    ]
+
+
+def _model_findings(learned: _Learned, purchases: str) -> list[checks.Finding]:
+    """Doubts about the models that score the customers."""
+    model = learned.scorer.base.value_model
+    return [
+        *checks.check_spend(learned.people),
+        *checks.check_fit(purchases, model.purchases_.fit_report_.status),
+        *checks.check_fit("Gamma-Gamma", model.spend_.fit_report_.status),
+    ]
+
+
+def _drivers(learned: _Learned, seed: int) -> pd.DataFrame:
+    """Say what drives value and churn over all customers."""
+    scorer, people = learned.scorer, learned.people
+    return pd.concat(
+        [
+            explain.drivers(explain.shap_values(model, people, sample=SHAP_SAMPLE, seed=seed), people, target)
+            for target, model in (("churn", scorer.churn), ("value", scorer.hybrid))
+        ],
+        ignore_index=True,
+    )
+
+
+def check(
+    settings: Settings, source: Any = None, *, progress: Step = _silent
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Read and check the transactions; fit nothing.
+
+    Parameters
+    ----------
+    settings : Settings
+        What to read and how.
+    source : str, Path, frame or relation, optional
+        Transactions, instead of the settings' own.
+    progress : callable, optional
+        Called with the title of each step.
+
+    Returns
+    -------
+    profile : dict
+        Counts of what was read, dropped, merged and netted.
+    findings : DataFrame
+        Columns of :data:`clvseg.frames.FINDINGS`.
+
+    Raises
+    ------
+    DataError
+        When the transactions cannot be read, or are too few to learn anything from.
+    """
+    transactions = _open(settings, source, progress)
+    found = checks.run_checks(transactions, settings.horizon_days)
+    return transactions.profile, checks.findings_frame(found)
+
+
+def _open(settings: Settings, source: Any, progress: Step) -> Transactions:
+    """Read, bound by ``as_of``, and require what no model can do without."""
+    progress("Reading the transactions")
+    transactions = Transactions.read(source, settings.data)
+    if settings.as_of is not None:
+        if not transactions.first_day < settings.as_of <= transactions.last_day:
+            raise DataError(
+                f"as_of = {settings.as_of} lies outside the data.",
+                found=f"purchases from {transactions.first_day} to {transactions.last_day}.",
+                hint="choose a day within, or leave as_of out.",
+            )
+        transactions = transactions.split(settings.as_of)
+    progress("Checking the data")
+    checks.require_enough(transactions)
+    return transactions
+
+
+def init(source: Path, to: Path) -> None:
+    """Write a settings file for a log, its columns guessed by name.
+
+    Parameters
+    ----------
+    source : Path
+        CSV or Parquet file of transactions.
+    to : Path
+        Settings file to write.
+
+    Raises
+    ------
+    ConfigError
+        When `to` is there already or cannot be written.
+    DataError
+        When the log cannot be read.
+    """
+    from clvseg.data.guess import guess_columns
+    from clvseg.data.sources import open_source
+
+    types = open_source(source, Settings().data).types
+    guess = guess_columns(types)
+    place = os.path.relpath(source, to.parent)
+    name = re.sub(r"[^A-Za-z0-9]+", "-", source.stem).strip("-") or "clvseg"
+    lines = [
+        f"name = {json.dumps(name)}",
+        'horizon = "26w"    # how far to look ahead: d, w, m or y',
+        "",
+        "[data]",
+    ]
+    lines += [f"source = {json.dumps(place)}", '# currency = "EUR"', "", "[data.columns]"]
+    for part in ColumnSettings.model_fields:
+        if part in guess:
+            lines.append(f"{part} = {json.dumps(guess[part], ensure_ascii=False)}")
+        elif part in ("customer", "time") or (part == "amount" and "price" not in guess):
+            lines.append(f'{part} = ""    # which of: {", ".join(types)}?')
+    try:
+        with to.open("x", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write {to}.", found=error.strerror, hint="give another name with --to."
+        ) from None
+
+
+def explain_finding(code: str) -> str:
+    """Say what a finding's code means and what to do about it.
+
+    Raises
+    ------
+    ConfigError
+        When there is no such code.
+    """
+    return str(checks.about(code))
+
+
+def report(run: Path, to: Path) -> None:
+    """Write the report of a saved run anew.
+
+    Raises
+    ------
+    DataError
+        When the folder holds no run.
+    """
+    from clvseg.report import write_report
+
+    write_report(Run.load(run), to)
+
+
+def score_run(
+    run: Run, source: Any, *, as_of: dt.date | None = None, progress: Step = _silent
+) -> pd.DataFrame:
+    """Score a log with a fitted run: the same customers later, or new ones.
+
+    Parameters
+    ----------
+    run : Run
+        From :func:`fit` or :meth:`Run.load`.
+    source : str, Path, frame or relation
+        Transactions with the columns of the run's settings; each customer's whole history.
+    as_of : date, optional
+        Last known day; default the log's last.
+    progress : callable, optional
+        Called with the title of each step.
+
+    Returns
+    -------
+    DataFrame
+        Columns of :data:`clvseg.frames.SCORES`, one row per customer.
+
+    Raises
+    ------
+    DataError
+        When the transactions cannot be used.
+    """
+    scorer = Scorer.from_dict(run.models, run.settings)
+    progress("Reading the transactions")
+    transactions = Transactions.read(source, scorer.data_settings)
+    progress("Scoring the customers")
+    return scorer.score(transactions, as_of)
+
+
+def score_to_file(
+    run: Path, source: Path | str, to: Path, *, as_of: str | None = None, progress: Step = _silent
+) -> int:
+    """Score a file with a saved run and write the scores as Parquet or, by its name, CSV.
+
+    Returns
+    -------
+    int
+        How many customers were scored.
+
+    Raises
+    ------
+    ConfigError
+        When `as_of` is no date or the file cannot be written.
+    DataError
+        When the run or the transactions cannot be read.
+    """
+    loaded = Run.load(run)
+    try:
+        day = dt.date.fromisoformat(as_of) if as_of else None
+    except ValueError:
+        raise ConfigError(f"as_of must be a date like 2026-01-31; got '{as_of}'.") from None
+    scores = score_run(loaded, str(source), as_of=day, progress=progress)
+    part = to.with_name(f".{to.name}.part")
+    try:
+        if to.suffix == ".csv":
+            scores.to_csv(part, index=False)
+        else:
+            scores.to_parquet(part, index=False)
+        part.replace(to)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write {to}.", found=error.strerror, hint="give another file with --to."
+        ) from None
+    return len(scores)
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Where the results of a run are: files on disk and, unless tracking is off, the MLflow run."""
+
+    folder: str
+    report: str
+    scores: str
+    segments: str
+    run_id: str | None = None
+    model_uri: str | None = None
+    mlflow_command: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as a dictionary."""
+        return asdict(self)
+
+
+def publish(run: Run, *, progress: Step = _silent) -> Published:
+    """Write a run's files and log it in MLflow.
+
+    The files go to a new folder ``OUTPUT/runs/TIME``, which appears only when it is complete; ``OUTPUT/latest``
+    then points to it.
+
+    Parameters
+    ----------
+    run : Run
+        What :func:`fit` returned.
+    progress : callable, optional
+        Called with the title of each step.
+
+    Returns
+    -------
+    Published
+
+    Raises
+    ------
+    ConfigError
+        When the output folder cannot be written.
+    ClvsegError
+        When the MLflow store cannot be reached; the files are complete by then.
+    """
+    root = require_writable(run.settings)
+    progress("Writing scores, segments and report")
+    folder = _write_folder(run, root)
+    latest = root / "latest"
+    places = {
+        "folder": str(folder),
+        "report": str(latest / "report.html"),
+        "scores": str(latest / "scores.parquet"),
+        "segments": str(latest / "segments.csv"),
+    }
+    if not run.settings.tracking.enabled:
+        return Published(**places)
+    progress("Logging the run and its model in MLflow")
+    from clvseg import tracking
+
+    logged = tracking.log_run(run, folder)
+    return Published(
+        **places, run_id=logged.run_id, model_uri=logged.model_uri, mlflow_command=logged.command
+    )
+
+
+def require_writable(settings: Settings) -> Path:
+    """Return the output folder, made if need be; refuse early when nothing can be written there.
+
+    Raises
+    ------
+    ConfigError
+        When the folder cannot be made or written.
+    """
+    root = Path(settings.output)
+    try:
+        (root / "runs").mkdir(parents=True, exist_ok=True)
+        probe = root / f".probe-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write results to {root}.", found=error.strerror, hint="set output to another folder."
+        ) from None
+    return root
+
+
+def _write_folder(run: Run, root: Path) -> Path:
+    """Write everything into a hidden folder, then move it into place and point ``latest`` at it."""
+    from clvseg.report import write_charts, write_report
+
+    _sweep(root)
+    building = root / f".building-{os.getpid()}-{time.time_ns()}"
+    try:
+        building.mkdir()
+        run.save(building)
+        write_report(run, building / "report.html")
+        write_charts(run, building / "charts")
+        folder = _free_name(root / "runs")
+        building.rename(folder)
+    except OSError as error:
+        raise ClvsegError(
+            f"could not write the results to {root}.", found=error.strerror, hint="is the disk full?"
+        ) from error
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    link = root / f".latest-{os.getpid()}"
+    link.unlink(missing_ok=True)
+    link.symlink_to(Path("runs") / folder.name)
+    link.replace(root / "latest")
+    return folder
+
+
+def _free_name(runs: Path) -> Path:
+    """Name a run's folder by the time, with a number where two end in the same second."""
+    stamp = dt.datetime.now(dt.UTC).strftime("%Y%m%d-%H%M%S")
+    names = [stamp, *(f"{stamp}-{i}" for i in range(2, 1000))]
+    return next(runs / name for name in names if not (runs / name).exists())
+
+
+def _sweep(root: Path) -> None:
+    """Remove what killed runs left behind; leave what a living process is still building."""
+    for place in root.glob(".building-*"):
+        pid = int(place.name.split("-")[1])
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, 0)
+            continue
+        shutil.rmtree(place, ignore_errors=True)

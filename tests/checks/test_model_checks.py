@@ -1,0 +1,138 @@
+"""Checks of fitted models take plain values."""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clvseg.checks import (
+    CATALOGUE,
+    Finding,
+    about,
+    check_calibration,
+    check_fit,
+    check_naive,
+    check_segments,
+    check_spend,
+    findings_frame,
+)
+from clvseg.errors import ConfigError
+from clvseg.frames import FINDINGS, LATER
+
+
+@pytest.mark.parametrize(
+    ("slope", "severity"), [(0.0, None), (0.45, "warning"), (1.2, "serious"), (-1.2, "serious")]
+)
+def test_spend(slope, severity):
+    rng = np.random.default_rng(1)
+    frequency = rng.integers(0, 20, 2_000)
+    spend = np.exp(rng.normal(3.0, 0.8, 2_000) + slope * np.log1p(frequency)) * (frequency > 0)
+    findings = check_spend(pd.DataFrame({"frequency": frequency, "monetary_value": spend}))
+    assert [finding.severity for finding in findings] == ([severity] if severity else [])
+    if severity:
+        assert ("spend more" if slope > 0 else "spend less") in findings[0].found
+
+
+def test_spend_needs_buyers():
+    assert check_spend(pd.DataFrame({"frequency": [0, 0], "monetary_value": [0.0, 0.0]})) == []
+    assert check_spend(pd.DataFrame({"frequency": [1] * 40, "monetary_value": [2.0] * 40})) == []
+
+
+def test_fit():
+    assert check_fit("bg_nbd", "converged") == []
+    (finding,) = check_fit("bg_nbd", "at bound")
+    assert finding.found == (
+        "bg_nbd ran to the bound of its parameters; its probability_alive should not be read."
+    )
+    assert check_fit("bg_nbd", "not identified")[0].code == "CLV004"
+
+
+@pytest.mark.parametrize(
+    ("ours", "low", "severity"), [(0.72, 0.70, None), (0.70, 0.67, "warning"), (0.68, 0.66, "serious")]
+)
+def test_naive(ours, low, severity):
+    board = pd.DataFrame(
+        {"model": ["hybrid", "rate", "last year"], "gini": [ours, 0.682, 0.5], "gini_low": [low, 0.66, 0.4]}
+    )
+    findings = check_naive(board, "hybrid", ["rate", "last year", "not there"], "gini", "later revenue")
+    assert [finding.severity for finding in findings] == ([severity] if severity else [])
+    if severity:
+        assert findings[0].found == (
+            f"later revenue: gini {ours:.3f} (from {low:.3f}) for hybrid, 0.682 for 'rate'."
+        )
+    assert check_naive(board, "hybrid", [], "gini", "later revenue") == []
+
+
+@pytest.mark.parametrize(
+    ("values", "severities"),
+    [
+        ((0.02, 0.05, -0.01, 0.1), []),
+        ((0.05, 0.05, 0.01, 0.1), ["warning"]),
+        ((0.10, -0.16, -0.2, -0.1), ["serious", "warning"]),
+        ((0.02, -0.44, -0.7, 0.1), []),
+        ((0.02, 0.5, 0.3, 0.7), ["serious"]),
+    ],
+)
+def test_calibration(values, severities):
+    assert [finding.severity for finding in check_calibration(*values)] == severities
+
+
+def _later(rows) -> pd.DataFrame:
+    names = ["segment", "customers", "predicted_per_customer", "revenue_per_customer"]
+    names += ["revenue_low", "revenue_high", "active"]
+    frame = pd.DataFrame(rows, columns=names).assign(predicted_active=0.5, share_revenue=0.1)
+    return LATER.conform(frame)
+
+
+def test_segments():
+    good = [("A", 500, 90.0, 95.0, 80.0, 110.0, 0.7), ("B", 900, 20.0, 22.0, 19.0, 25.0, 0.4)]
+    assert check_segments(_later(good)) == []
+    alike = [*good, ("C", 400, 18.0, 21.0, 18.0, 24.0, 0.42)]
+    (finding,) = check_segments(_later(alike))
+    assert finding.found == "neither revenue nor activity differed later: B and C."
+    only_activity = [*good, ("C", 400, 18.0, 21.0, 18.0, 24.0, 0.2)]
+    assert check_segments(_later(only_activity)) == []
+    wrong = [*good, ("C", 400, 15.0, 60.0, 50.0, 70.0, 0.6)]
+    (finding,) = check_segments(_later(wrong))
+    assert (finding.severity, finding.found.endswith("opposite order: B and C.")) == ("serious", True)
+    tiny = [*good, ("C", 5, 1.0, 1.0, 0.5, 2.0, 0.1)]
+    (finding,) = check_segments(_later(tiny))
+    assert finding.found == "under 30 customers, too few to judge: C (5)."
+
+
+def test_catalogue_is_complete():
+    for code, entry in CATALOGUE.items():
+        assert entry.code == code
+        assert entry.title
+        assert entry.meaning.endswith(".")
+        assert entry.advice.endswith(".")
+        assert str(entry).startswith(f"{code}: {entry.title}\n\n")
+        assert "What to do:" in str(entry)
+    assert list(CATALOGUE) == sorted(CATALOGUE)
+
+
+def test_one_file_per_code():
+    from clvseg.checks import catalogue
+
+    modules = {name[:6].upper() for name, value in vars(catalogue).items() if inspect.ismodule(value)}
+    assert modules == set(CATALOGUE)
+
+
+def test_about():
+    assert about("clv010") is CATALOGUE["CLV010"]
+    with pytest.raises(ConfigError, match="there is no finding CLV099"):
+        about("CLV099")
+
+
+def test_findings_frame_begins_with_the_worst():
+    findings = [
+        Finding("CLV001", "info", "a", "b", "c"),
+        Finding("CLV009", "serious", "a", "b", "c"),
+        Finding("CLV003", "serious", "a", "b", "c"),
+    ]
+    frame = findings_frame(findings)
+    assert frame["code"].tolist() == ["CLV003", "CLV009", "CLV001"]
+    assert list(findings_frame([]).columns) == FINDINGS.names

@@ -1,0 +1,257 @@
+"""The main job, whole: CDNOW's 1/10 sample through fit, publish, MLflow, scoring again, crashes and company."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import clvseg
+from clvseg import frames
+from clvseg.config import Settings
+from clvseg.run import Run
+
+ROOT = Path(__file__).parents[1]
+
+
+def sample_settings(folder, **more):
+    return Settings.make(
+        {
+            "name": "sample",
+            "horizon": "39w",
+            "output": str(folder / "output"),
+            "data": {"source": "dataset:cdnow_sample", "currency": "USD", "columns": {"time": "date"}},
+            **more,
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("main_job")
+
+
+@pytest.fixture(scope="module")
+def run(folder):
+    return clvseg.fit(sample_settings(folder))
+
+
+@pytest.fixture(scope="module")
+def published(run, folder):
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        return clvseg.publish(run)
+    finally:
+        os.chdir(before)
+
+
+TABLES = {
+    "scores": frames.SCORES,
+    "segments": frames.SEGMENTS,
+    "later": frames.LATER,
+    "leaderboard_value": frames.LEADERBOARD_VALUE,
+    "leaderboard_churn": frames.LEADERBOARD_CHURN,
+    "findings": frames.FINDINGS,
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_keep_their_documented_columns(run, name):
+    assert list(getattr(run, name).columns) == TABLES[name].names
+
+
+@pytest.mark.parametrize(
+    "name", [*TABLES, "deciles", "calibration", "weekly", "drivers", "segment_drivers", "cluster_choice"]
+)
+def test_no_nan_anywhere(run, name):
+    frame = getattr(run, name)
+    assert len(frame)
+    assert not frame.isna().any().any()
+    assert np.isfinite(frame.select_dtypes("number").to_numpy(dtype=float)).all()
+
+
+def test_scores_are_one_row_per_customer(run):
+    scores = run.scores
+    assert len(scores) == 2357
+    assert scores["customer_id"].is_unique
+    for name in ("probability_alive", "churn_probability"):
+        assert scores[name].between(0, 1).all()
+    assert (scores["value_low"] <= scores["value_high"]).all()
+    assert (scores["value_low"] >= 0).all()
+    assert (scores[["reason_1", "reason_2", "reason_3"]] != "").all().all()
+
+
+def test_segments_are_few_named_exhaustive_and_large_enough(run):
+    segments = run.segments
+    assert 5 <= len(segments) <= 10
+    assert segments["segment"].is_unique
+    assert segments["customers"].sum() == len(run.scores)
+    assert segments["share_customers"].min() >= 0.01
+    counts = run.scores["segment"].value_counts()
+    assert counts.to_dict() == segments.set_index("segment")["customers"].to_dict()
+    assert (segments[["who", "reasons", "action", "rule"]] != "").all().all()
+
+
+def test_segments_differ_in_later_spend_and_activity(run):
+    later = run.later.sort_values("predicted_per_customer", ascending=False)
+    best, worst = later.iloc[0], later.iloc[-1]
+    assert best["revenue_low"] > worst["revenue_high"]
+    assert np.corrcoef(later["predicted_per_customer"], later["revenue_per_customer"])[0, 1] > 0.8
+    assert np.corrcoef(later["predicted_active"], later["active"])[0, 1] > 0.8
+
+
+def test_naive_rows_and_lifetimes_stand_beside_ours(run):
+    value, churn = run.leaderboard_value, run.leaderboard_churn
+    assert {"past rate x horizon", "lifetimes BG/NBD + Gamma-Gamma"} <= set(value["model"])
+    assert "days since last order" in set(churn["model"])
+    assert {run.facts["model_value"]} <= set(value["model"])
+    assert {run.facts["model_churn"]} <= set(churn["model"])
+
+
+def test_the_total_has_an_interval_and_is_the_sum(run):
+    total = run.facts["total"]
+    assert total["low"] < total["predicted"] < total["high"]
+    assert total["predicted"] == pytest.approx(run.scores["predicted_value"].sum())
+    assert run.segments["predicted_value"].sum() == pytest.approx(total["predicted"])
+
+
+def test_files_hold_what_the_run_holds(run, published):
+    pd.testing.assert_frame_equal(pd.read_parquet(published.scores), run.scores)
+    assert len(pd.read_csv(published.segments)) == len(run.segments)
+    again = Run.load(published.folder)
+    assert again.settings == run.settings
+    assert again.facts == run.facts
+    pd.testing.assert_frame_equal(again.later, run.later)
+    html = Path(published.report).read_text(encoding="utf-8")
+    assert all(name.replace("&", "&amp;") in html for name in run.segments["segment"])
+
+
+def test_same_settings_and_seed_give_the_same_bytes(run, published, folder):
+    again = clvseg.fit(sample_settings(folder))
+    again.scores.to_parquet(folder / "again.parquet", index=False)
+    assert (folder / "again.parquet").read_bytes() == Path(published.scores).read_bytes()
+
+
+def test_a_saved_run_scores_the_log_again_identically(run, published):
+    scores = clvseg.score_run(Run.load(published.folder), "dataset:cdnow_sample")
+    pd.testing.assert_frame_equal(scores, run.scores, check_exact=True)
+
+
+@pytest.fixture(scope="module")
+def store(published, folder):
+    import mlflow
+
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlruns' / 'mlflow.db'}")
+    yield mlflow
+    mlflow.set_tracking_uri(before)
+
+
+def test_mlflow_keeps_settings_metrics_and_candidates(run, published, store):
+    client = store.MlflowClient()
+    parent = client.get_run(published.run_id)
+    assert parent.data.params["horizon"] == "39w"
+    assert parent.data.params["value.margin"] == "1.0"
+    assert parent.data.metrics["value_gini"] == pytest.approx(
+        run.leaderboard_value.set_index("model").loc[run.facts["model_value"], "gini"]
+    )
+    assert parent.inputs.dataset_inputs[0].dataset.digest == run.facts["data_hash"][:8]
+    children = client.search_runs([parent.info.experiment_id], f"tags.mlflow.parentRunId = '{published.run_id}'")
+    names = {child.info.run_name for child in children}
+    assert names == {*run.leaderboard_value["model"], *run.leaderboard_churn["model"]}
+    metrics = set(parent.data.metrics)
+    assert all(set(child.data.metrics) <= metrics for child in children)
+
+
+def test_mlflow_has_no_rows_of_single_customers_and_no_pickle(published, store, folder):
+    artifacts = [path for path in (folder / "mlruns" / "artifacts").rglob("*") if path.is_file()]
+    assert any(path.name == "report.html" for path in artifacts)
+    assert not [path for path in artifacts if path.suffix in {".pkl", ".pickle", ".joblib", ".cloudpickle"}]
+    for path in artifacts:
+        if path.suffix == ".parquet":
+            assert "customer_id" not in pd.read_parquet(path).columns
+    assert not any(path.name == "scores.parquet" for path in artifacts)
+
+
+def test_the_registered_model_scores_raw_transactions_identically(run, published, store):
+    from clvseg.data.datasets import load_dataset
+
+    raw = load_dataset("cdnow_sample")
+    model = store.pyfunc.load_model("models:/sample/1")
+    inputs = raw[[name for name in model.metadata.get_input_schema().input_names() if name in raw.columns]]
+    scores = model.predict(inputs.assign(date=pd.to_datetime(inputs["date"])))
+    pd.testing.assert_frame_equal(scores, run.scores, check_exact=True)
+    assert set(scores.columns) == set(model.metadata.get_output_schema().input_names())
+    early = model.predict(inputs.assign(date=pd.to_datetime(inputs["date"])), params={"as_of": "1998-03-31"})
+    assert (early["as_of"] == pd.Timestamp("1998-03-31")).all()
+
+
+def write_toml(folder):
+    path = folder / "clvseg.toml"
+    path.write_text(
+        'name = "sample"\nhorizon = "26w"\n[data]\nsource = "dataset:cdnow_sample"\n'
+        '[data.columns]\ntime = "date"\n'
+    )
+    return path
+
+
+def start(folder):
+    return subprocess.Popen(
+        [sys.executable, "-m", "clvseg", "fit", "clvseg.toml", "--json"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"},
+    )
+
+
+def complete_runs(folder):
+    runs = sorted((folder / "output" / "runs").iterdir())
+    for place in runs:
+        assert len(Run.load(place).scores) == 2357
+        assert (place / "report.html").read_text().rstrip().endswith("</html>")
+    return runs
+
+
+@pytest.mark.slow
+def test_kill_9_while_writing_leaves_nothing_half_written(tmp_path):
+    write_toml(tmp_path)
+    process = start(tmp_path)
+    output = tmp_path / "output"
+    deadline = time.monotonic() + 240
+    while not list(output.glob(".building-*")) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert list(output.glob(".building-*"))
+    assert complete_runs(tmp_path) == []
+    assert not (output / "latest").exists()
+    again = start(tmp_path)
+    out, err = again.communicate(timeout=400)
+    assert again.returncode == 0, err
+    assert len(complete_runs(tmp_path)) == 1
+    assert not list(output.glob(".building-*"))
+    assert (output / "latest" / "report.html").is_file()
+    assert json.loads(out)["published"]["run_id"]
+
+
+@pytest.mark.slow
+def test_two_runs_at_once_in_one_folder_do_not_disturb_each_other(tmp_path):
+    write_toml(tmp_path)
+    both = [start(tmp_path), start(tmp_path)]
+    results = [process.communicate(timeout=500) for process in both]
+    assert [process.returncode for process in both] == [0, 0], [err for _, err in results]
+    assert len(complete_runs(tmp_path)) == 2
+    ids = {json.loads(out)["published"]["run_id"] for out, _ in results}
+    assert len(ids) == 2
+    first, second = (pd.read_parquet(place / "scores.parquet") for place in complete_runs(tmp_path))
+    pd.testing.assert_frame_equal(first, second)
