@@ -31,7 +31,7 @@ _PARAMETERS: dict[str, Any] = {
     "verbosity": -1,
     "num_threads": THREADS,
     "deterministic": True,
-    "force_row_wise": True,
+    "force_col_wise": True,
 }
 
 

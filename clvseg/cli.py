@@ -1,7 +1,7 @@
 """The command line: one verb per workflow function; prints, never computes.
 
-The result goes to stdout (tables, or ``--json``), progress and messages to stderr. Exit codes: 0 fine, 1 serious
-findings under ``--strict``, 2 something the user can mend.
+The result goes to stdout (tables, or ``--json``), progress and messages to stderr. Exit codes: 0 fine,
+1 a serious finding under ``--strict``, 2 something the user can mend.
 """
 
 from __future__ import annotations
@@ -230,25 +230,36 @@ def _exit_on_serious(findings: pd.DataFrame, strict: bool) -> None:
         raise typer.Exit(1)
 
 
-def _table(title: str, columns: list[str], rows: list[list[str]], left: int = 1) -> None:
-    """Print a table; the first `left` columns are text, the others numbers."""
+def _rows(frame: pd.DataFrame) -> list[Any]:
+    return list(frame.itertuples(index=False))
+
+
+def _table(title: str, columns: list[str], rows: list[list[str]], words: tuple[int, ...] = (0,)) -> None:
+    """Print a table; the columns at `words` are text; where there are several, the last two wrap."""
     from rich import box
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    for i, column in enumerate(columns):
-        table.add_column(column, justify="left" if i < left else "right", no_wrap=i >= left, overflow="fold")
+    wraps = (len(columns) - 2, len(columns) - 1) if len(words) > 1 else ()
+    for place, column in enumerate(columns):
+        table.add_column(column, justify="left" if place in words else "right", no_wrap=place not in wraps)
     for row in rows:
         table.add_row(*row)
     _console().print(table)
 
 
 def _print_profile(profile: dict[str, Any]) -> None:
-    rows = [[key.replace("_", " "), _plain(value)] for key, value in profile.items() if value not in (None, 0)]
-    _table("What was read", ["", ""], rows, left=2)
+    rows = [
+        [key.replace("_", " "), _plain(value)] for key, value in profile.items() if value not in (None, 0)
+    ]
+    _table("What was read", ["", ""], rows, words=(0, 1))
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} = {entry}" for key, entry in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     return f"{value:,.2f}" if isinstance(value, float) else f"{value:,}"
@@ -258,12 +269,18 @@ def _print_findings(findings: pd.DataFrame) -> None:
     if findings.empty:
         _console().print("No findings.")
         return
-    rows = [[f.code, f.severity, f.found, f.advice] for f in findings.itertuples()]
-    _table("Findings", ["code", "severity", "what was found", "what to do"], rows, left=4)
+    rows = [[f.code, f.severity, f.found, f.advice] for f in _rows(findings)]
+    _table("Findings", ["code", "severity", "what was found", "what to do"], rows, words=(0, 1, 2, 3))
 
 
 def _print_segments(segments: pd.DataFrame, facts: dict[str, Any]) -> None:
-    unit = f" {facts['currency']}" if facts.get("currency") else ""
+    total, unit = facts["total"], f" {facts['currency']}" if facts.get("currency") else ""
+    title = (
+        f"Next {facts['horizon_days']} days of {facts['customers']:,} customers, as of {facts['as_of']}: "
+        f"{total['predicted']:,.0f}{unit} "
+        f"({total['level']:.0%} interval {total['low']:,.0f} to {total['high']:,.0f})"
+    )
+    columns = ["segment", "customers", "share", f"value each{unit}", "of value", "churn", f"at risk{unit}"]
     rows = [
         [
             s.segment,
@@ -273,25 +290,10 @@ def _print_segments(segments: pd.DataFrame, facts: dict[str, Any]) -> None:
             f"{s.share_predicted_value:.0%}",
             f"{s.churn_probability:.0%}",
             f"{s.value_at_risk:,.0f}",
-            s.action,
         ]
-        for s in segments.itertuples()
+        for s in _rows(segments)
     ]
-    columns = ["segment", "customers", "share", f"value each{unit}", "of value", "churn", f"at risk{unit}"]
-    from rich import box
-    from rich.table import Table
-
-    total = facts["total"]
-    title = (
-        f"Segments of {facts['customers']:,} customers on {facts['as_of']}; next {facts['horizon_days']} days: "
-        f"{total['predicted']:,.0f}{unit} ({total['level']:.0%} interval {total['low']:,.0f} to {total['high']:,.0f})"
-    )
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    for i, column in enumerate([*columns, "what to do"]):
-        table.add_column(column, justify="left" if i in (0, 7) else "right", no_wrap=0 < i < 7)
-    for row in rows:
-        table.add_row(*row)
-    _console().print(table)
+    _table(title, columns, rows)
 
 
 def _print_accuracy(value: pd.DataFrame, churn: pd.DataFrame, facts: dict[str, Any]) -> None:
@@ -304,11 +306,10 @@ def _print_accuracy(value: pd.DataFrame, churn: pd.DataFrame, facts: dict[str, A
             f"{v.top_decile:.0%}",
             f"{v.spearman:.3f}",
         ]
-        for v in value.itertuples()
+        for v in _rows(value)
     ]
-    span = f"fitted to {facts['cutoff']}, judged on the {facts['holdout_days']} days after"
     _table(
-        f"Accuracy of value, {span}",
+        f"Accuracy of value: fitted to {facts['cutoff']}, judged on the {facts['holdout_days']} days after",
         ["model", "Gini (95 % interval)", "bias of total", "decile error", "top tenth has", "Spearman"],
         rows,
     )
@@ -320,10 +321,10 @@ def _print_accuracy(value: pd.DataFrame, churn: pd.DataFrame, facts: dict[str, A
             f"{c.brier:.3f}",
             f"{c.calibration_error:.3f}",
         ]
-        for c in churn.itertuples()
+        for c in _rows(churn)
     ]
     _table(
-        "Accuracy of churn (no purchase in those days)",
+        "Accuracy of churn: no purchase in those days",
         ["model", "AUC (95 % interval)", "average precision", "Brier", "calibration error"],
         rows,
     )
@@ -338,13 +339,12 @@ def _print_later(later: pd.DataFrame, facts: dict[str, Any]) -> None:
             f"{s.revenue_per_customer:,.2f} ({s.revenue_low:,.2f} to {s.revenue_high:,.2f})",
             f"{s.predicted_active:.0%}",
             f"{s.active:.0%}",
-            f"{s.share_revenue:.0%}",
         ]
-        for s in later.itertuples()
+        for s in _rows(later)
     ]
     _table(
-        f"What the segments of {facts['cutoff']} did afterwards",
-        ["segment", "customers", "predicted each", "spent each (95 %)", "predicted active", "active", "of revenue"],
+        f"What the segments of {facts['cutoff']} did in those days, per customer",
+        ["segment", "customers", "value", "spent (95 % interval)", "P(active)", "active"],
         rows,
     )
 

@@ -103,7 +103,7 @@ class Scorer:
         return SCORES.conform(scores.rename_axis("customer_id").reset_index())
 
     def people(self, features: pd.DataFrame) -> pd.DataFrame:
-        """Add the models' expectations, ``predicted_value`` and ``churn_probability`` to customers' features."""
+        """Add the models' expectations, ``predicted_value`` and ``churn_probability`` to features."""
         frame = self.base.frame(features)
         return frame.assign(
             predicted_value=self.hybrid.predict(frame),

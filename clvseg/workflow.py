@@ -102,6 +102,7 @@ def fit(settings: Settings, source: Any = None, *, progress: Step = _silent) -> 
         When no purchase or spend model can be fitted.
     """
     transactions = _open(settings, source, progress)
+    settings = _with_columns(settings, transactions)
     as_of = transactions.last_day
     findings = checks.run_checks(transactions, settings.horizon_days)
     judged, doubts = _judge(transactions, settings, progress)
@@ -271,8 +272,8 @@ def _judge(
 
 def _accuracy_findings(judged: Judged) -> list[checks.Finding]:
     """Doubts that the later period raises."""
-    value = judged.leaderboard_value.set_index("model").loc[HYBRID]
-    churn = judged.leaderboard_churn.set_index("model").loc[HYBRID]
+    value: Any = judged.leaderboard_value.set_index("model").loc[HYBRID]
+    churn: Any = judged.leaderboard_churn.set_index("model").loc[HYBRID]
     return [
         *checks.check_naive(
             judged.leaderboard_value, HYBRID, (PAST_RATE, LAST_PERIOD), "gini", "value of customers"
@@ -353,6 +354,12 @@ def _open(settings: Settings, source: Any, progress: Step) -> Transactions:
     progress("Checking the data")
     checks.require_enough(transactions)
     return transactions
+
+
+def _with_columns(settings: Settings, transactions: Transactions) -> Settings:
+    """Write the columns that were read into the settings, so that scoring reads the same ones."""
+    columns = ColumnSettings(**transactions.profile["columns"])
+    return settings.model_copy(update={"data": settings.data.model_copy(update={"columns": columns})})
 
 
 def init(source: Path, to: Path) -> None:
@@ -514,8 +521,8 @@ class Published:
 def publish(run: Run, *, progress: Step = _silent) -> Published:
     """Write a run's files and log it in MLflow.
 
-    The files go to a new folder ``OUTPUT/runs/TIME``, which appears only when it is complete; ``OUTPUT/latest``
-    then points to it.
+    The files go to a new folder ``OUTPUT/runs/TIME``, which appears only when it is complete;
+    ``OUTPUT/latest`` then points to it.
 
     Parameters
     ----------

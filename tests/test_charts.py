@@ -129,7 +129,7 @@ def test_names_on_the_map_hide_nothing() -> None:
         for mark in marks:
             spec = mark.to_dict()
             x, y = (spec["encoding"][axis]["value"] for axis in "xy")
-            wide = 7.0 * len(spec["encoding"]["text"]["value"])
+            wide = 6.5 * len(spec["encoding"]["text"]["value"])
             left = {"left": x, "right": x - wide, "center": x - wide / 2}[spec["mark"]["align"]]
             box = (left, y - 8, left + wide, y + 8)
             assert _fits(box, boxes, 850)

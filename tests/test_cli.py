@@ -16,7 +16,10 @@ def test_every_verb_has_help(cli, verb):
     outcome = cli(verb, "--help")
     assert outcome.code == 0
     assert f"clvseg {verb}" in outcome.out
-    assert command_line.app.registered_commands[VERBS.index(verb)].callback.__doc__.split(",")[0][:20] in outcome.out
+    assert (
+        command_line.app.registered_commands[VERBS.index(verb)].callback.__doc__.split(",")[0][:20]
+        in outcome.out
+    )
 
 
 def test_version(cli):
@@ -25,7 +28,9 @@ def test_version(cli):
 
 def test_check_prints_profile_and_findings(cli, tmp_path):
     toml = tmp_path / "clvseg.toml"
-    toml.write_text('horizon = "39w"\n[data]\nsource = "dataset:cdnow_sample"\n[data.columns]\ntime = "date"\n')
+    toml.write_text(
+        'horizon = "39w"\n[data]\nsource = "dataset:cdnow_sample"\n[data.columns]\ntime = "date"\n'
+    )
     outcome = cli("check", toml)
     assert outcome.code == 0
     assert "2,357" in outcome.out

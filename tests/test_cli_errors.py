@@ -50,7 +50,9 @@ def assert_refused(outcome, *words):
 
 def test_missing_column(cli, shop):
     toml = shop(log(), columns=("kunde_nr", "wann", "Betrag"))
-    assert_refused(cli("fit", toml), "orders.csv", "kunde_nr", "needed as customer", "Found:", "Kunde", "Hint:")
+    assert_refused(
+        cli("fit", toml), "orders.csv", "kunde_nr", "needed as customer", "Found:", "Kunde", "Hint:"
+    )
 
 
 def test_empty_file(cli, shop):

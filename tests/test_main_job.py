@@ -19,6 +19,13 @@ from clvseg.run import Run
 
 ROOT = Path(__file__).parents[1]
 
+# MLflow and SQLAlchemy warn of deprecations in their own code.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning:mlflow"),
+]
+
 
 def sample_settings(folder, **more):
     return Settings.make(
@@ -146,8 +153,9 @@ def test_a_saved_run_scores_the_log_again_identically(run, published):
 
 @pytest.fixture(scope="module")
 def store(published, folder):
-    import mlflow
+    from clvseg.tracking import import_mlflow
 
+    mlflow = import_mlflow()
     before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlruns' / 'mlflow.db'}")
     yield mlflow
@@ -163,7 +171,9 @@ def test_mlflow_keeps_settings_metrics_and_candidates(run, published, store):
         run.leaderboard_value.set_index("model").loc[run.facts["model_value"], "gini"]
     )
     assert parent.inputs.dataset_inputs[0].dataset.digest == run.facts["data_hash"][:8]
-    children = client.search_runs([parent.info.experiment_id], f"tags.mlflow.parentRunId = '{published.run_id}'")
+    children = client.search_runs(
+        [parent.info.experiment_id], f"tags.mlflow.parentRunId = '{published.run_id}'"
+    )
     names = {child.info.run_name for child in children}
     assert names == {*run.leaderboard_value["model"], *run.leaderboard_churn["model"]}
     metrics = set(parent.data.metrics)

@@ -9,7 +9,7 @@ import altair as alt
 import pandas as pd
 
 INK, MUTED, LINE = "#1c2733", "#566270", "#dfe5ec"
-BLUE, LIGHT_BLUE, OCHRE, ORANGE, GREY = "#1f5fa8", "#b7cfe9", "#8a7422", "#c4540c", "#8a97a5"
+BLUE, LIGHT_BLUE, OCHRE, ORANGE, GREY = "#1f5fa8", "#b7cfe9", "#786417", "#c4540c", "#7b8896"
 FONT = "Helvetica, Arial, sans-serif"
 PHONE = 500
 Picture: TypeAlias = alt.Chart | alt.LayerChart | alt.HConcatChart

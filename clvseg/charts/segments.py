@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import altair as alt
 import pandas as pd
 
 from clvseg.charts.look import BLUE, GREY, INK, MUTED, OCHRE, ORANGE, PHONE, Picture, finish, money_axis
 
+Align: TypeAlias = Literal["left", "center", "right"]
 RISK = {"low": BLUE, "medium": OCHRE, "high": ORANGE}
 
 
@@ -38,7 +39,7 @@ def _risk_map(
 ) -> Any:
     phone = width < PHONE
     risk = pd.cut(frame["churn_probability"], [-1, *edges, 2], right=False, labels=list(RISK))
-    area = frame["customers"] / frame["customers"].max() * (2400 if phone else 5600)
+    area = frame["customers"] / frame["customers"].max() * (2400 if phone else 4400)
     frame = frame.assign(area=area.clip(lower=420), risk=risk.astype("str"))
     left = max(0.0, math.floor(frame["churn_probability"].min() * 10 - 0.6) / 10)
     right = min(1.0, math.ceil(frame["churn_probability"].max() * 10 + 0.6) / 10)
@@ -47,11 +48,11 @@ def _risk_map(
     money = money_axis(frame["value_per_customer"], spread=2.2, ticks=5)
     steps = [round(left + k / 10, 1) for k in range(round((right - left) * 10) + 1)]
     x = alt.X("churn_probability:Q", title=f"Probability of no order in {horizon}")
-    x = x.scale(domain=list(span), nice=False).axis(
+    x = x.scale(domain=list(span), nice=False, zero=False).axis(
         format=".0%", values=steps[:: 2 if phone else 1], grid=False
     )
     base = alt.Chart(frame).encode(x, alt.Y("value_per_customer:Q", title=None, **money))
-    bubbles = base.mark_circle(aria=True, opacity=0.85, stroke="white", strokeWidth=1.5).encode(
+    bubbles = base.mark_circle(aria=True, opacity=0.95, stroke="white", strokeWidth=1.5).encode(
         size=alt.Size("area:Q", scale=None),
         color=alt.Color("risk:N", legend=None).scale(domain=list(RISK), range=list(RISK.values())),
         description=alt.Description("detail:N"),
@@ -98,28 +99,31 @@ def _names(
         for row in rows
     ]
     taken: list[tuple[float, ...]] = [(x - r, y - r, x + r, y + r) for x, y, r in spots]
-    for row, (x, y, r) in zip(rows, spots, strict=True):
-        wide = 7.0 * len(row.segment)
-        places = [
-            (x + r + 5, y, "left", (x + r + 5, x + r + 5 + wide)),
-            (x - r - 5, y, "right", (x - r - 5 - wide, x - r - 5)),
-            (x, y - r - 9, "center", (x - wide / 2, x + wide / 2)),
-            (x, y + r + 9, "center", (x - wide / 2, x + wide / 2)),
-            (x + r, y - r * 0.8, "left", (x + r, x + r + wide)),
-            (x + r, y + r * 0.8, "left", (x + r, x + r + wide)),
-            (x - r, y - r * 0.8, "right", (x - r - wide, x - r)),
-            (x - r, y + r * 0.8, "right", (x - r - wide, x - r)),
-        ]
-        boxes = [(ends[0], place - 8, ends[1], place + 8) for _, place, _, ends in places]
-        free = [n for n, box in enumerate(boxes) if _fits(box, taken, size[0])]
-        if not free:
-            continue
-        best = free[0]
-        taken.append(boxes[best])
-        x, y, align, _ = places[best]
-        mark = alt.Chart(frame.head(1)).mark_text(align=align, fontSize=13, color=INK)  # type: ignore[arg-type]
-        marks.append(mark.encode(x=alt.XValue(x), y=alt.YValue(y), text=alt.TextValue(row.segment)))
+    for row, spot in zip(rows, spots, strict=True):
+        for x, y, align in _sides(*spot):
+            wide = 6.5 * len(row.segment)
+            left = x - {"left": 0.0, "center": 0.5, "right": 1.0}[align] * wide
+            box = (left, y - 8, left + wide, y + 8)
+            if _fits(box, taken, size[0]):
+                taken.append(box)
+                mark = alt.Chart(frame.head(1)).mark_text(align=align, fontSize=13, color=INK)
+                marks.append(mark.encode(alt.XValue(x), alt.YValue(y), alt.TextValue(row.segment)))
+                break
     return marks
+
+
+def _sides(x: float, y: float, r: float) -> list[tuple[float, float, Align]]:
+    """Where a name may stand around a bubble, best first: x, y and which end of the name is there."""
+    return [
+        (x + r + 5, y, "left"),
+        (x - r - 5, y, "right"),
+        (x, y - r - 9, "center"),
+        (x, y + r + 9, "center"),
+        (x + r, y - r * 0.8, "left"),
+        (x + r, y + r * 0.8, "left"),
+        (x - r, y - r * 0.8, "right"),
+        (x - r, y + r * 0.8, "right"),
+    ]
 
 
 def _fits(box: tuple[float, ...], taken: list[tuple[float, ...]], width: float) -> bool:
@@ -151,7 +155,7 @@ def _segment_bars(frame: pd.DataFrame) -> Any:
     names = {"share_customers": "share of customers", "share_predicted_value": "share of predicted revenue"}
     tall = frame.rename(columns=names).melt("segment", list(names.values()), "what", "share")
     base = alt.Chart(tall).encode(
-        y=alt.Y("segment:N", sort=list(frame["segment"]), title=None).axis(labelLimit=220, labelFontSize=13),
+        y=alt.Y("segment:N", sort=list(frame["segment"]), title=None).axis(labelLimit=320, labelFontSize=13),
         yOffset=alt.YOffset("what:N", sort=list(names.values())),
     )
     color = alt.Color("what:N", title=None).scale(domain=list(names.values()), range=[GREY, BLUE])
@@ -190,21 +194,17 @@ def rfm_grid(frame: pd.DataFrame, *, width: int = 470) -> Picture:
     width : int
         Width of the picture in pixels.
     """
-    shade = frame["value"].rank(pct=True)
-    base = alt.Chart(
-        frame.assign(shade=shade, ink=["white" if value > 0.6 else INK for value in shade])
-    ).encode(
+    base = alt.Chart(frame.assign(shade=frame["value"].rank(pct=True))).encode(
         x=alt.X("r_score:O", title="Recency: 5 ordered last").axis(labelAngle=0, domain=False),
         y=alt.Y("f_score:O", sort="descending", title="Frequency: 5 orders most often"),
     )
-    color = alt.Color("shade:Q", legend=None).scale(range=["#e9f0f8", BLUE], domain=[0, 1])
+    color = alt.Color("shade:Q", legend=None).scale(range=["#f1f6fb", "#83b3e0"], domain=[0, 1])
     cells = base.mark_rect(aria=True, stroke="white", strokeWidth=2).encode(
         color=color, description=alt.Description("detail:N")
     )
-    texts = base.mark_text(fontSize=12).encode(text=alt.Text("text:N"), color=alt.Color("ink:N", scale=None))
+    texts = base.mark_text(fontSize=12, color=INK).encode(text=alt.Text("text:N"))
     head = alt.TitleParams("Number of customers", subtitle="Darker: more predicted revenue per customer")
-    chart = alt.layer(cells, texts, title=head, width=width - 60, height=230)
-    return finish(chart.resolve_scale(color="independent"))
+    return finish(alt.layer(cells, texts, title=head, width=width - 60, height=230))
 
 
 def cluster_chart(frame: pd.DataFrame, *, width: int = 470) -> Picture:

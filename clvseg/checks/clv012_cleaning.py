@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from clvseg.checks.facts import LogFacts
 from clvseg.checks.finding import About, Finding, Severity
 from clvseg.data.cleaning import LEFT_OUT
@@ -21,10 +23,27 @@ ABOUT = About(
 
 
 def check(facts: LogFacts, horizon_days: int) -> list[Finding]:
-    """State every count of the cleaning that is not zero."""
+    """State every count of the cleaning that is not zero, and what was inferred in reading."""
     profile = facts.profile
-    lines = profile["lines_read"]
-    lost = sum(profile[key] for key, _ in LEFT_OUT)
+    parts = _left_out(profile) + _merged(profile)
+    guesses = _inferred(profile)
+    if not parts and not guesses:
+        return []
+    lines, lost = profile["lines_read"], sum(profile[key] for key, _ in LEFT_OUT)
+    share = lost / lines
+    severity: Severity = "info"
+    if share >= SERIOUS_SHARE:
+        severity = "serious"
+    elif share >= WARN_SHARE or profile["padded_customers"]:
+        severity = "warning"
+    found = ""
+    if parts:
+        tail = f" ({share:.1%} of the lines lost)." if lost else "."
+        found = f"of {lines:,} lines: " + "; ".join(parts) + tail
+    return [ABOUT.finding(severity, " ".join([found, *guesses]).strip())]
+
+
+def _left_out(profile: dict[str, Any]) -> list[str]:
     parts = [f"{profile[key]:,} {words}" for key, words in LEFT_OUT if profile[key]]
     dropped, repeated = profile["duplicates_dropped"], profile["duplicates_found"]
     if dropped:
@@ -32,24 +51,27 @@ def check(facts: LogFacts, horizon_days: int) -> list[Finding]:
     elif repeated:
         parts.append(f'{repeated:,} exact repeats kept (duplicates = "drop" leaves them out)')
     if profile["zero_lines"]:
-        parts.append(
-            f"{profile['zero_lines']:,} free lines {'left out' if profile['zero_lines_dropped'] else 'kept'}"
-        )
+        what = "left out" if profile["zero_lines_dropped"] else "kept"
+        parts.append(f"{profile['zero_lines']:,} free lines {what}")
+    return parts
+
+
+def _merged(profile: dict[str, Any]) -> list[str]:
+    parts = []
     if profile["same_day_orders"]:
         parts.append(f"{profile['same_day_orders']:,} orders merged into another of that customer and day")
     if profile["padded_customers"]:
         parts.append(
             f"{profile['padded_customers']:,} customer ids differ from another only by spaces around them"
         )
-    if not parts:
-        return []
-    share = lost / lines
-    severity: Severity = "info"
-    if share >= SERIOUS_SHARE:
-        severity = "serious"
-    elif share >= WARN_SHARE or profile["padded_customers"]:
-        severity = "warning"
-    found = (
-        f"of {lines:,} lines: " + "; ".join(parts) + (f" ({share:.1%} of the lines lost)." if lost else ".")
-    )
-    return [ABOUT.finding(severity, found)]
+    return parts
+
+
+def _inferred(profile: dict[str, Any]) -> list[str]:
+    """What reading had to find out for itself."""
+    sentences, forms = [], profile["date_forms"]
+    if len(forms) > 1 or {"DD/MM/YYYY", "MM/DD/YYYY"} & set(forms):
+        sentences.append(f"Days are written as {' and as '.join(forms)}.")
+    if profile["encoding"] not in (None, "utf-8"):
+        sentences.append(f"The file is not UTF-8 and was read as {profile['encoding']}.")
+    return sentences

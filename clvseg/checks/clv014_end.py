@@ -9,8 +9,8 @@ from clvseg.checks.facts import LogFacts
 from clvseg.checks.finding import About, Finding
 
 WEEKS_COMPARED = 8
-# So few purchases that chance would give them once in ten thousand (variance twice a Poisson's).
-CHANCE = 1e-4
+# So few purchases that chance would give them once in a thousand (variance twice a Poisson's).
+CHANCE = 1e-3
 DISPERSION = 2.0
 PARTIAL = 0.5
 

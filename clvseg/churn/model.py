@@ -29,7 +29,7 @@ _SHARE = 0.5
 _EDGE = 1e-4
 _MIN_EACH = 200
 _MIN_SURENESS = 1.0
-_TRUST = 0.5
+_TRUST = 1 / 3
 _ANCHOR = 0.5
 _DECREASING = ("probability_active",)
 
@@ -41,7 +41,7 @@ class ChurnModel:
     purchase model's probability, one from nothing; their logits are averaged. Where the horizon is longer
     than what could be observed at the origins, the purchase model's logit over the horizon replaces the one
     over the inner days. The intercept is moved half way to where the mean probability is the purchase
-    model's, corrected by half of its newest error. Where the origins do not show that boosting helps, the
+    model's, corrected by a third of its newest error. Where the origins do not show that boosting helps, the
     probability is the purchase model's, with that corrected mean.
 
     Parameters

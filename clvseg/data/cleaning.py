@@ -53,7 +53,11 @@ def clean(source: Source, settings: DataSettings) -> dict[str, Any]:
     }
     read = engine.row("count the lines", "SELECT count(*) AS lines FROM raw")["lines"]
     if not read:
-        raise DataError(f"{source.name} has a header but no lines.", found=", ".join(source.types) + ".")
+        raise DataError(
+            f"{source.name} has a header but no lines.",
+            found=", ".join(source.types) + ".",
+            hint="export it again; one line per order with customer, day and amount.",
+        )
     profile["lines_read"] = read
     profile |= _duplicates(engine, settings, "order" in roles, read)
     times = read_times(engine, roles["time"], source.types[roles["time"]], settings, source.name)
@@ -196,7 +200,8 @@ def _line_counts(source: Source, roles: dict[str, str]) -> dict[str, Any]:
     small = sum(row["rounded_away"] for row in counts.values())
     if small > MAX_SMALL_AMOUNTS * sum(row["lines"] for row in counts.values()):
         raise DataError(
-            f"{source.name}: column '{roles.get('amount', roles.get('price'))}' holds amounts that are too small.",
+            f"{source.name}: column '{roles.get('amount', roles.get('price'))}' holds amounts too small to "
+            "keep.",
             found=f"{small:,} lines above zero but below 0.00005; amounts are kept to a ten-thousandth.",
             hint="give them in a smaller unit of money.",
         )

@@ -60,10 +60,13 @@ def guess_columns(types: Mapping[str, str]) -> dict[str, str]:
 
 
 def _rank(name: str, words: list[str]) -> tuple[int, int] | None:
-    """Return how well a name fits: whole name before one of its words, earlier words before later ones."""
+    """Return how well a name fits: the whole name, then one of its words, then its beginning."""
     parts = [part.casefold() for part in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name)]
     whole = "".join(parts)
     if whole in words:
         return 0, words.index(whole)
     hits = [words.index(part) for part in parts if part in words]
-    return (1, min(hits)) if hits else None
+    if hits:
+        return 1, min(hits)
+    starts = [place for place, word in enumerate(words) if len(word) > 4 and whole.startswith(word)]
+    return (2, min(starts)) if starts else None

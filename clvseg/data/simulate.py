@@ -77,7 +77,7 @@ def simulate_transactions(
         chance = np.maximum(rng.beta(values["a"], values["b"], customers), 1e-12)
         life = rng.geometric(chance) - (1 if purchases == "mbg_nbd" else 0)
         owner, age = _arrivals(rng, rate, seen)
-        nth = np.arange(owner.size) - np.searchsorted(owner, owner)
+        nth = np.arange(owner.size) - np.searchsorted(owner, np.arange(customers))[owner]
         owner, age = owner[nth < life[owner]], age[nth < life[owner]]
     customer = np.concatenate([np.arange(customers), owner])
     moment = start[customer] + np.concatenate([np.zeros(customers), age])
@@ -98,9 +98,9 @@ def _arrivals(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Poisson arrivals within each customer's time: owner (ascending) and age (ascending in each)."""
     owner = np.repeat(np.arange(rate.size), rng.poisson(rate * length))
-    age = rng.uniform(0.0, 1.0, owner.size) * length[owner]
-    order = np.lexsort((age, owner))
-    return owner, age[order]
+    # The owner is the whole part of the key, so one sort orders the fractions within each owner.
+    fraction = np.sort(owner + rng.uniform(0.0, 1.0, owner.size)) - owner
+    return owner, np.clip(fraction, 0.0, 1.0) * length[owner]
 
 
 def _amounts(

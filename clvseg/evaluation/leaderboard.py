@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from collections.abc import Mapping
 
@@ -142,10 +143,8 @@ def candidate_values(
         PAST_RATE: frame["past_revenue"].to_numpy() / days * panel.horizon_days,
         LAST_PERIOD: _last_period(tx, frame, panel.as_of, panel.horizon_days),
     }
-    try:
+    with contextlib.suppress(ConvergenceError):
         rows[LIFETIMES_VALUE] = lifetimes_baseline(frame, panel.horizon_days)["expected_value"].to_numpy()
-    except ConvergenceError:
-        pass
     rows[base_name] = frame["horizon_value"].to_numpy()
     if value.parts:
         rows[BOOSTED] = _boosted_value(panel, value)
@@ -160,11 +159,9 @@ def candidate_probabilities(panel: Panel, churn: ChurnModel, base_name: str) -> 
     """
     frame = panel.current
     rows = {SINCE_LAST: since_last_probability(panel)}
-    try:
+    with contextlib.suppress(ConvergenceError):
         expected = lifetimes_baseline(frame, panel.horizon_days)["expected_purchases"].to_numpy()
         rows[LIFETIMES_CHURN] = np.exp(-expected)
-    except ConvergenceError:
-        pass
     rows[base_name] = 1.0 - frame["horizon_active"].to_numpy()
     if churn.parts:
         rows[BOOSTED] = _boosted_probability(panel, churn)
@@ -206,10 +203,9 @@ def _boosted_value(panel: Panel, value: HybridValueModel) -> FloatArray:
     """The booster that starts from nothing, at the newest origin's level, stretched to the horizon."""
     frame, (_, booster) = panel.current, value.parts[-1]
     level = panel.per_origin(panel.outcome["value"].to_numpy(dtype=np.float64))[0]
-    longer = np.maximum(frame["horizon_purchases"], _SMALLEST) / np.maximum(
-        frame["expected_purchases"], _SMALLEST
-    )
-    return level * longer.to_numpy() * np.exp(raw_score(booster, frame, value.features))
+    ahead = np.maximum(frame[["horizon_purchases", "expected_purchases"]].to_numpy(), _SMALLEST)
+    longer = ahead[:, 0] / ahead[:, 1]
+    return level * longer * np.exp(raw_score(booster, frame, value.features))
 
 
 def _boosted_probability(panel: Panel, churn: ChurnModel) -> FloatArray:

@@ -95,8 +95,8 @@ def normalised_gini(actual: ArrayLike, predicted: ArrayLike) -> float:
     --------
     >>> normalised_gini([0, 0, 10, 30], [1, 2, 3, 4])
     1.0
-    >>> round(normalised_gini([0, 0, 10, 30], [1, 1, 1, 1]), 3)
-    0.2
+    >>> round(normalised_gini([0, 0, 10, 30], [3, 4, 1, 2]), 3)
+    -0.143
     """
     actual, predicted = _valued(actual, predicted)
     best = _gain(actual, actual)

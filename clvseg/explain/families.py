@@ -262,6 +262,15 @@ def _less_is_risky(column: str) -> Callable[[pd.DataFrame, Flags, Typical], Flag
     return fits
 
 
+def _breadth_fits(frame: pd.DataFrame, raises: Flags, typical: Typical) -> Flags:
+    name = next(name for name in ("products", "categories", "channels") if name in frame.columns)
+    return _less_is_risky(name)(frame, raises, typical)
+
+
+def _refunds_fits(frame: pd.DataFrame, raises: Flags, typical: Typical) -> Flags:
+    return (frame["refund_share"].to_numpy() > 0) == raises
+
+
 def _rhythm_fits(frame: pd.DataFrame, raises: Flags, typical: Typical) -> Flags:
     return (frame["regularity"].to_numpy() >= 0.5) != raises
 
@@ -332,8 +341,8 @@ FAMILIES: tuple[Family, ...] = (
     ),
     Family("weekend", ("weekend_share",), ("weekend_share", "orders"), _weekend, _always),
     Family("basket", ("quantity_per_order", "lines_per_order", "orders_per_day"), (), _basket, _always),
-    Family("breadth", ("products", "categories", "channels", "product_variety"), (), _breadth, _always),
-    Family("refunds", ("refund_share",), ("refund_share",), _refunds, _always),
+    Family("breadth", ("products", "categories", "channels", "product_variety"), (), _breadth, _breadth_fits),
+    Family("refunds", ("refund_share",), ("refund_share",), _refunds, _refunds_fits),
 )
 
 

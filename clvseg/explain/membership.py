@@ -158,11 +158,11 @@ _SENTENCES = (
         "max_amount": "largest order {n}",
         "first_amount": "first order of {n}",
         "weekend_share": "{n} of the orders on weekends",
-        "lines_per_order": "{n} lines an order",
-        "quantity_per_order": "{n} units an order",
-        "products": "{n} different products",
-        "categories": "{n} different categories",
-        "channels": "{n} channels",
+        "lines_per_order": "{lines} an order",
+        "quantity_per_order": "{units} an order",
+        "products": "{products}",
+        "categories": "bought in {n} categories",
+        "channels": "{channels}",
         "refund_share": "{n} of the money sent back",
     }
     | {f"orders_{days}d": "{orders} in the last " + f"{days} days" for days in WINDOWS}
@@ -182,6 +182,7 @@ _SAID_BY = {
     "last_amount": "mean_spend",
     "product_variety": "products",
 }
+_NOUNS = ("day", "order", "line", "unit", "product", "channel")
 _UNSAID = {"trend", "amount_trend", "amount_spread", "last_to_mean_amount"}
 _FAMILY = {name: family.name for family in FAMILIES for name in family.members}
 
@@ -215,7 +216,7 @@ def _contrast(feature: str, inside: float, outside: float, how: str = "") -> str
     if mine == "0" and feature.startswith("spend_"):
         mine = "nothing"
     if feature in _SENTENCES:
-        text = _SENTENCES[feature].format(n=mine, days=count(inside, "day"), orders=count(inside, "order"))
+        text = _SENTENCES[feature].format(n=mine, **{f"{noun}s": count(inside, noun) for noun in _NOUNS})
     else:
         text = f"{label_of(feature).split(' (')[0]} {mine}"
     return f"{how}{text} (others: {theirs})"

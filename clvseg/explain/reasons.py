@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,16 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from clvseg.explain.families import DOUBLED, FAMILIES, Family, Typical, other_family
-from clvseg.explain.shapley import BASE, PROBABILITY_MODEL, Explainable, label_of, shap_values, tree_shap
+from clvseg.explain.shapley import (
+    BASE,
+    EXPECTATIONS,
+    PROBABILITY_MODEL,
+    Explainable,
+    label_of,
+    raw_score,
+    shap_values,
+    tree_shap,
+)
 
 if TYPE_CHECKING:
     import lightgbm
@@ -23,13 +33,19 @@ BLOCK = 50_000
 _NOTHING = "nothing else stands out"
 _AGAINST = "against it: "
 _PUZZLING = 0.25
+_SILENT = 0.01
+# What the purchase and spend models know of a customer, and how it may move the risk: silence raises it, more
+# orders lower it. What many orders before a long silence mean is in `overdue`.
+_KNOWN = {"since_last": 1, "overdue": 1, "orders": -1, "T": 0, "mean_spend": 0}
 
 
 class ReasonCodes(BaseEstimator):
     """Give every customer three reasons for a churn probability above or below the average.
 
-    Contributions are SHAP values. What the purchase model contributes is shared among the features by the
-    SHAP values of a small booster that imitates it. Contributions of features that mean the same (a family,
+    Contributions are SHAP values. What the purchase model contributes, as offset and as the boosters' reading
+    of its expectations, is shared among what the purchase model knows (orders, days, average order) by the
+    SHAP values of a small booster that imitates it, in which silence only raises the risk and orders only
+    lower it. Contributions of features that mean the same (a family,
     see :mod:`clvseg.explain.families`) are added, and counted from those of a customer of average risk: the
     families' means at :meth:`fit`, moved in proportion to their spread so that they sum to the logit of the
     mean churn probability.
@@ -37,7 +53,7 @@ class ReasonCodes(BaseEstimator):
     A customer whose risk lies above the average gets the families that raise the risk most, any other
     customer those that lower it most. A reason that would puzzle the reader (:attr:`Family.fits`) needs four
     times the strength. When fewer than three push that way, the strongest that push the other way fill up,
-    marked "against it: ".
+    marked "against it: ". What moves the logit by less than 0.01 is not said.
 
     Parameters
     ----------
@@ -48,16 +64,22 @@ class ReasonCodes(BaseEstimator):
     ----------
     typical_ : Typical
         Medians of the features at :meth:`fit`, with which sentences compare.
+    average_ : float
+        Logit of the mean churn probability.
     means_ : dict of str to float
         Contribution of each family for a customer of average risk, learned on at most 5,000 customers.
+    inputs_ : list of str
+        Features among which the purchase model's part is shared.
     imitation_ : lightgbm.Booster
-        Imitates the purchase model's part from the features.
+        Imitates the purchase model's part from them, on the same customers.
     fidelity_ : float
-        Share of the variance of the purchase model's part that the imitation explains, at most 1.
+        Share of the variance of the purchase model's part that the imitation explains there, at most 1.
     """
 
     typical_: Typical
+    average_: float
     means_: dict[str, float]
+    inputs_: list[str]
     imitation_: lightgbm.Booster
     fidelity_: float
 
@@ -74,15 +96,21 @@ class ReasonCodes(BaseEstimator):
         frame : DataFrame
             Features of the customers it scores, and whatever else its offset needs.
         """
-        offset = np.asarray(model.offset(frame), dtype=np.float64)
-        inputs = frame[list(model.features)]
-        self.imitation_ = _imitate(inputs, offset, self.seed)
-        left = offset - np.asarray(self.imitation_.predict(inputs))
-        self.fidelity_ = float(1 - left.var() / offset.var()) if offset.var() > 1e-18 else 1.0
         values = shap_values(model, frame, sample=FIT_SAMPLE, seed=self.seed)
-        self.typical_ = _typical(frame, values)
-        parts = self._by_family(values, frame.loc[values.index])
-        self.means_ = _average_risk(parts, values.sum(axis=1).to_numpy())
+        spend = {"expected_spend", "expected_value"} & set(values.columns)
+        known = [name for name in _KNOWN if name in frame.columns and (spend or name != "mean_spend")]
+        self.inputs_ = known or [name for name in model.features if name not in EXPECTATIONS]
+        inputs = frame.loc[values.index, self.inputs_]
+        target = values[_expectations(values)].sum(axis=1).to_numpy()
+        self.imitation_ = _imitate(inputs, target, self.seed)
+        left = target - np.asarray(self.imitation_.predict(inputs))
+        self.fidelity_ = float(1 - left.var() / target.var()) if target.var() > 1e-18 else 1.0
+        total = self._shared(values, inputs)
+        self.typical_ = _typical(frame, total)
+        parts = _by_family(total, frame)
+        mean = float(expit(raw_score(model, frame)).mean())
+        self.average_ = float(logit(np.clip(mean, 1e-9, 1 - 1e-9)))
+        self.means_ = _average_risk(parts, self.average_ - float(values.sum(axis=1).mean()))
         return self
 
     def explain(self, model: Explainable, frame: pd.DataFrame) -> pd.DataFrame:
@@ -116,7 +144,9 @@ class ReasonCodes(BaseEstimator):
             "medians": dict(self.typical_.medians),
             "repeat_orders": self.typical_.repeat_orders,
             "window": self.typical_.window,
+            "average": self.average_,
             "means": dict(self.means_),
+            "inputs": list(self.inputs_),
             "imitation": self.imitation_.model_to_string(),
             "fidelity": self.fidelity_,
         }
@@ -128,17 +158,21 @@ class ReasonCodes(BaseEstimator):
 
         codes = cls(seed=raw["seed"])
         codes.typical_ = Typical(dict(raw["medians"]), float(raw["repeat_orders"]), int(raw["window"]))
+        codes.average_ = float(raw["average"])
         codes.means_ = dict(raw["means"])
+        codes.inputs_ = list(raw["inputs"])
         codes.imitation_ = lightgbm.Booster(model_str=raw["imitation"])
         codes.fidelity_ = float(raw["fidelity"])
         return codes
 
     def _explain(self, model: Explainable, frame: pd.DataFrame) -> pd.DataFrame:
-        parts = self._by_family(shap_values(model, frame), frame)
+        values = shap_values(model, frame)
+        total = self._shared(values, frame[self.inputs_])
+        parts = _by_family(total, frame)
         parts = parts - pd.Series(self.means_)[parts.columns]
-        families = [family for family in _families(frame, model.features) if family.name in parts.columns]
+        families = _families(frame, list(total.columns))
         strength = _merge_same_meaning(parts, frame, self.typical_)[[family.name for family in families]]
-        raises = parts.sum(axis=1).to_numpy() > 0
+        raises = values.sum(axis=1).to_numpy() > self.average_
         fits = np.column_stack([family.fits(frame, raises, self.typical_) for family in families])
         chosen, against = _strongest(strength.to_numpy(), fits, raises)
         texts = _say(families, frame, chosen, raises[:, None] ^ against, against, self.typical_)
@@ -148,19 +182,30 @@ class ReasonCodes(BaseEstimator):
         out.insert(0, "direction", np.where(raises, "raises", "lowers"))
         return out.astype({"direction": "str"})
 
-    def _by_family(self, values: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
-        """Contributions per family, shape (customers, families)."""
-        features = [name for name in values.columns if name not in (PROBABILITY_MODEL, BASE)]
-        shares, _ = tree_shap(self.imitation_, frame[features])
-        total = pd.DataFrame(values[features].to_numpy() + shares, index=values.index, columns=features)
-        out = {}
-        for family in _families(frame, features):
-            members = [name for name in family.members if name in total.columns]
-            out[family.name] = total[members].sum(axis=1)
-        return pd.DataFrame(out)
+    def _shared(self, values: pd.DataFrame, inputs: pd.DataFrame) -> pd.DataFrame:
+        """Contributions of the boosters and shares of the purchase model's part, per feature."""
+        shares, _ = tree_shap(self.imitation_, inputs)
+        shared = pd.DataFrame(shares, index=values.index, columns=self.inputs_)
+        own = values.drop(columns=[*_expectations(values), BASE])
+        return shared.add(own, fill_value=0.0)[list(dict.fromkeys([*self.inputs_, *own.columns]))]
 
 
-def _families(frame: pd.DataFrame, features: Any) -> list[Family]:
+def _by_family(total: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
+    """Contributions per family, shape (customers, families)."""
+    return pd.DataFrame(
+        {
+            family.name: total[[name for name in family.members if name in total.columns]].sum(axis=1)
+            for family in _families(frame, list(total.columns))
+        }
+    )
+
+
+def _expectations(values: pd.DataFrame) -> list[str]:
+    """Columns of contributions that are the purchase model's part."""
+    return [name for name in values.columns if name == PROBABILITY_MODEL or name in EXPECTATIONS]
+
+
+def _families(frame: pd.DataFrame, features: Sequence[str]) -> list[Family]:
     """Families of these features that can be put into words from `frame`."""
     known = {name for family in FAMILIES for name in family.members}
     spoken = [
@@ -174,37 +219,36 @@ def _families(frame: pd.DataFrame, features: Any) -> list[Family]:
     return spoken + [other_family(name, label_of(name)) for name in rest]
 
 
-def _imitate(inputs: pd.DataFrame, offset: NDArray[np.float64], seed: int) -> lightgbm.Booster:
+def _imitate(inputs: pd.DataFrame, target: NDArray[np.float64], seed: int) -> lightgbm.Booster:
     """Small booster that predicts the purchase model's part from the features."""
     import lightgbm
 
-    rows = np.random.default_rng(seed).permutation(len(inputs))[: 4 * FIT_SAMPLE]
     settings = {
         "objective": "regression",
+        "monotone_constraints": [_KNOWN.get(name, 0) for name in inputs.columns],
         "num_leaves": 8,
         "learning_rate": 0.2,
-        "min_data_in_leaf": max(1, min(20, len(rows) // 20)),
+        "min_data_in_leaf": max(1, min(20, len(inputs) // 20)),
         "deterministic": True,
         "force_row_wise": True,
         "num_threads": 1,
         "seed": seed,
         "verbose": -1,
     }
-    data = lightgbm.Dataset(inputs.iloc[np.sort(rows)], offset[np.sort(rows)])
-    booster = lightgbm.train(settings, data, num_boost_round=60)
+    booster = lightgbm.train(settings, lightgbm.Dataset(inputs, target), num_boost_round=60)
     return lightgbm.Booster(model_str=booster.model_to_string())
 
 
-def _typical(frame: pd.DataFrame, values: pd.DataFrame) -> Typical:
+def _typical(frame: pd.DataFrame, total: pd.DataFrame) -> Typical:
     """Medians, and the trailing window whose features move the risk most."""
     numeric = frame.select_dtypes("number")
     orders = frame["orders"] if "orders" in frame.columns else pd.Series([2.0])
     several = orders[orders > 1]
     weight = {
         days: sum(
-            float(values[name].abs().mean())
+            float(total[name].abs().mean())
             for name in (f"spend_{days}d", f"orders_{days}d")
-            if name in values.columns
+            if name in total.columns
         )
         for days in DOUBLED
     }
@@ -215,11 +259,10 @@ def _typical(frame: pd.DataFrame, values: pd.DataFrame) -> Typical:
     )
 
 
-def _average_risk(parts: pd.DataFrame, raw: NDArray[np.float64]) -> dict[str, float]:
-    """Contribution of each family for a customer of average risk."""
-    mean = float(np.clip(expit(raw).mean(), 1e-9, 1 - 1e-9))
+def _average_risk(parts: pd.DataFrame, above: float) -> dict[str, float]:
+    """Contribution of each family for a customer of average risk, who lies `above` the mean logit."""
     spread = parts.std(ddof=0) + 1e-12
-    means = parts.mean() + (float(logit(mean)) - raw.mean()) * spread / spread.sum()
+    means = parts.mean() + above * spread / spread.sum()
     return {str(name): float(value) for name, value in means.items()}
 
 
@@ -250,7 +293,8 @@ def _strongest(
     """Places of the three strongest families (-1 for none) and whether each pushes against the rest."""
     signed = np.where(raises[:, None], strength, -strength) * np.where(fits, 1.0, _PUZZLING)
     # Those that push the right way come first, then the strongest of those that push against it.
-    key = np.where(signed > 0, 2e9 + signed, np.where(np.isnan(signed), -np.inf, np.abs(signed)))
+    silent = np.isnan(signed) | (np.abs(signed) < _SILENT)
+    key = np.where(silent, -np.inf, np.where(signed > 0, 1e6 + signed, np.abs(signed)))
     order = np.argsort(-key, axis=1, kind="stable")[:, :REASONS]
     chosen = np.full((len(strength), REASONS), -1, dtype=np.intp)
     chosen[:, : order.shape[1]] = np.where(np.isfinite(np.take_along_axis(key, order, axis=1)), order, -1)

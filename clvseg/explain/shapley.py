@@ -17,7 +17,17 @@ if TYPE_CHECKING:
 
 PROBABILITY_MODEL = "probability model"
 BASE = "base"
-DRIVER_SAMPLE = 5_000
+# Columns that are the purchase model's expectations, not the customer's behaviour.
+EXPECTATIONS = (
+    "probability_alive",
+    "probability_active",
+    "expected_purchases",
+    "expected_spend",
+    "expected_value",
+    "horizon_purchases",
+    "horizon_active",
+    "horizon_value",
+)
 
 _LABELS = {feature.name: feature.label for feature in FEATURES} | {
     PROBABILITY_MODEL: "expectation of the purchase model"
@@ -147,20 +157,20 @@ def drivers(values: pd.DataFrame, frame: pd.DataFrame, target: str) -> pd.DataFr
     -------
     DataFrame
         ``target``, ``feature``, ``label`` (words), ``importance`` (mean absolute contribution, in units of
-        the raw score; for the probability model's part around its mean) and ``direction``: 1 when a higher
-        feature raises the prediction, -1 when it lowers it, 0 when neither (rank correlation under 0.05). The
-        strongest comes first.
+        the raw score) and ``direction``: 1 when a higher feature raises the prediction, -1 when it lowers it,
+        0 when neither (rank correlation under 0.05). ``probability model`` is the offset and what boosters
+        make of the purchase model's expectations, around the mean. The strongest comes first; what moves
+        nothing is left out.
     """
     frame = frame.loc[values.index]
-    rows = []
-    for name in [column for column in values.columns if column != BASE]:
-        part = values[name]
-        if name == PROBABILITY_MODEL:
-            part = part - part.mean()
-            direction = 1
-        else:
-            direction = _direction(frame[name], part)
-        rows.append((target, name, label_of(name), float(part.abs().mean()), direction))
+    own = [name for name in values.columns if name == PROBABILITY_MODEL or name in EXPECTATIONS]
+    expectation = values[own].sum(axis=1)
+    spread = float((expectation - expectation.mean()).abs().mean())
+    rows = [(target, PROBABILITY_MODEL, label_of(PROBABILITY_MODEL), spread, 1)]
+    for name in values.columns.difference([*own, BASE], sort=False):
+        importance = float(values[name].abs().mean())
+        if importance > 0:
+            rows.append((target, name, label_of(name), importance, _direction(frame[name], values[name])))
     table = pd.DataFrame(rows, columns=["target", "feature", "label", "importance", "direction"])
     return table.sort_values("importance", ascending=False, kind="stable", ignore_index=True)
 

@@ -26,6 +26,25 @@ def ranked(board: pd.DataFrame, metric: str, model: str) -> pd.DataFrame:
     return board.sort_values(metric, ascending=False, kind="stable").reset_index(drop=True)
 
 
+def per_customer(deciles: pd.DataFrame) -> pd.DataFrame:
+    """The tenths with money per customer instead of sums, and each one's share of what came.
+
+    Parameters
+    ----------
+    deciles : DataFrame
+        ``decile``, ``customers``, ``predicted``, ``actual`` (sums of money).
+    """
+    return pd.DataFrame(
+        {
+            "decile": deciles["decile"],
+            "customers": deciles["customers"],
+            "predicted": deciles["predicted"] / deciles["customers"],
+            "actual": deciles["actual"] / deciles["customers"],
+            "share": deciles["actual"] / deciles["actual"].sum(),
+        }
+    )
+
+
 def accuracy_section(run: Run) -> Section:
     """Headlines in plain words, figures and the tables behind them.
 
@@ -68,12 +87,12 @@ def _value_tiles(run: Run, board: pd.DataFrame) -> list[Tile]:
     total, currency = run.facts["holdout_total"], run.facts["currency"]
     return [
         Tile(
-            "Finding the best",
+            "Revenue of the top tenth",
             words.percent(row["top_decile"]),
             f"of later revenue came from the tenth we ranked highest; chance would be 10{words.NBSP}%",
         ),
         Tile(
-            "Getting the total right",
+            "Error of the total",
             words.signed_percent(row["bias"]),
             f"the predicted total was {direction}: {words.money(total['predicted'], currency)} "
             f"(interval {words.amount(total['low'])} to {words.amount(total['high'])}); "
@@ -90,13 +109,13 @@ def _churn_tiles(board: pd.DataFrame) -> list[Tile]:
     gap_text = "under 1 point" if gap < 0.95 else f"{gap:.0f} point{'' if round(gap) == 1 else 's'}"
     return [
         Tile(
-            "Telling who stays away",
+            "Pairs ranked right",
             f"{row['auc'] * 100:.0f} of 100",
             "pairs of one customer who stayed and one who left were ranked the right way round; "
             "chance would be 50",
         ),
         Tile(
-            "Honest probabilities",
+            "Gap of the probabilities",
             gap_text.replace(" ", words.NBSP),
             "between the predicted probability of no order and what happened, on average",
         ),
@@ -226,16 +245,16 @@ def _later_table(run: Run) -> Table:
 
 def _decile_table(run: Run) -> Table:
     unit = run.facts["currency"] or "data's currency"
-    whole = float((run.deciles["actual"] * run.deciles["customers"]).sum()) or 1.0
+    tenths = per_customer(run.deciles)
     lines = tuple(
         (
             Cell(f"{int(row.decile)}"),
             Cell(words.count(row.customers)),
             Cell(words.amount(row.predicted)),
             Cell(words.amount(row.actual)),
-            Cell(words.percent(row.actual * row.customers / whole)),
+            Cell(words.percent(row.share)),
         )
-        for row in rows(run.deciles)
+        for row in rows(tenths)
     )
     columns = (
         "Tenth, ranked highest first",

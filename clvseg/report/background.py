@@ -20,17 +20,17 @@ PRIVATE = {"output", "data.database", "data.query", "tracking"}
 COUNTS = {
     "lines_read": "Lines read",
     "duplicates_found": "Lines that repeat another in every column",
-    "duplicates_dropped": "Dropped: such repeats",
-    "missing_customers": "Dropped: no customer",
-    "unreadable_dates": "Dropped: date not readable",
-    "implausible_dates": "Dropped: date not plausible",
-    "missing_amounts": "Dropped: no amount",
-    "negative_prices": "Dropped: price below zero",
+    "duplicates_dropped": "Repeated lines, dropped",
+    "missing_customers": "Lines without a customer, dropped",
+    "unreadable_dates": "Lines with an unreadable date, dropped",
+    "implausible_dates": "Lines with an implausible date, dropped",
+    "missing_amounts": "Lines without an amount, dropped",
+    "negative_prices": "Lines with a price below zero, dropped",
     "zero_lines": "Lines that cost nothing",
-    "zero_lines_dropped": "Dropped: such lines",
+    "zero_lines_dropped": "Lines that cost nothing, dropped",
     "refund_lines": "Refund lines",
     "refund_money": "Money sent back",
-    "refund_lines_dropped": "Dropped: refund lines",
+    "refund_lines_dropped": "Refund lines, dropped",
     "lines_kept": "Lines kept",
     "same_day_lines": "Lines merged into another of the same customer and day",
     "same_day_orders": "Orders merged into another of the same customer and day",
@@ -197,12 +197,7 @@ def data_section(run: Run) -> Section:
         f"{words.customers(facts['customers'])}. Everything that was dropped, merged or netted is "
         "counted here."
     )
-    counts = Table(
-        "profile",
-        "What was read, and what became of it",
-        ("What", "Found"),
-        tuple(_counts(run.profile, facts["currency"])),
-    )
+    counts = _counts(run.profile, facts["currency"])
     asked = Table(
         "settings",
         "Settings of this run",
@@ -216,17 +211,22 @@ def data_section(run: Run) -> Section:
     return Section("data", "Data and settings", lead, tables=tuple(t for t in (counts, asked) if t.rows))
 
 
-def _counts(profile: dict[str, Any], currency: str | None) -> Iterator[tuple[Cell, Cell]]:
-    """What was read and what became of it, the known counts in the order of the cleaning, then any others."""
+def _counts(profile: dict[str, Any], currency: str | None) -> Table:
+    """What was read and what became of it, in the order of the cleaning, then any counts not known here."""
     others = {
         name: words.spoken(name)
         for name, value in profile.items()
         if name not in COUNTS and isinstance(value, int | float)
     }
-    for name, text in {**COUNTS, **others}.items():
-        value = profile.get(name)
-        if value is not None:
-            yield Cell(text), Cell(words.money(value, currency) if name in MONEY else words.count(value))
+    named = {text: (name, profile.get(name)) for name, text in {**COUNTS, **others}.items()}
+    lines = tuple(
+        (Cell(text), Cell(words.money(value, currency) if name in MONEY else words.count(value)))
+        for text, (name, value) in named.items()
+        if value
+    )
+    absent = [text.removesuffix(", dropped") for text, (_, value) in named.items() if value == 0]
+    note = f"Looked for and not found: {'; '.join(dict.fromkeys(absent)).lower()}." if absent else ""
+    return Table("profile", "What was read, and what became of it", ("What", "Found"), lines, note=note)
 
 
 def _value(value: Any) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 
-from clvseg.data.features import FEATURES
 from clvseg.report import words
 from clvseg.report.accuracy import accuracy_section, later_sentence
 from clvseg.report.background import data_section, history_section, making_section
@@ -17,8 +16,6 @@ from clvseg.report.terms import glossary
 from clvseg.run import Run
 
 SEVERITIES = ("serious", "warning", "info")
-TRAITS = 4
-UNITS = {feature.name: feature.unit for feature in FEATURES}
 
 
 def build(run: Run) -> Content:
@@ -141,37 +138,8 @@ def _takeaways(run: Run) -> Iterator[str]:
 
 
 def _segment_table(run: Run) -> Table:
-    table = run.segments
-    top = {
-        name: max(float(table[name].max()), 1e-300)
-        for name in ("share_customers", "share_predicted_value", "value_at_risk")
-    }
-    lines = []
-    for number, row in _numbered(table):
-        lines.append(
-            (
-                Cell(row.segment, extra=str(number)),
-                Cell(
-                    words.count(row.customers),
-                    words.percent(row.share_customers),
-                    row.share_customers / top["share_customers"],
-                    "grey",
-                ),
-                Cell(
-                    words.amount(row.predicted_value),
-                    words.percent(row.share_predicted_value),
-                    max(0.0, row.share_predicted_value) / top["share_predicted_value"],
-                ),
-                Cell(words.percent(row.churn_probability), "", row.churn_probability, "orange"),
-                Cell(
-                    words.amount(row.value_at_risk),
-                    "",
-                    max(0.0, row.value_at_risk) / top["value_at_risk"],
-                    "orange",
-                ),
-                Cell(words.sentence(row.action)),
-            )
-        )
+    names = ("share_customers", "share_predicted_value", "value_at_risk")
+    top = {name: float(run.segments[name].max()) for name in names}
     columns = (
         "Segment",
         "Customers",
@@ -182,9 +150,26 @@ def _segment_table(run: Run) -> Table:
     )
     return Table(
         "segments-table",
-        f"Segments, most valuable first; predictions for {ahead(run)}",
+        f"Segments, most valuable customers first; predictions for {ahead(run)}",
         columns,
-        tuple(lines),
+        tuple(_segment_line(number, row, top) for number, row in _numbered(run.segments)),
+    )
+
+
+def _segment_line(number: int, row: Any, top: dict[str, float]) -> tuple[Cell, ...]:
+    """One row of the segment table; bars are shares of the longest, of probabilities of 1."""
+
+    def bar(name: str) -> float:
+        return max(0.0, getattr(row, name)) / top[name] if top[name] > 0 else 0.0
+
+    customers, revenue = words.count(row.customers), words.amount(row.predicted_value)
+    return (
+        Cell(row.segment, str(number)),
+        Cell(customers, words.percent(row.share_customers), bar("share_customers"), "grey"),
+        Cell(revenue, words.percent(row.share_predicted_value), bar("share_predicted_value")),
+        Cell(words.percent(row.churn_probability), "", row.churn_probability, "orange"),
+        Cell(words.amount(row.value_at_risk), "", bar("value_at_risk"), "orange"),
+        Cell(words.sentence(row.action)),
     )
 
 
@@ -216,27 +201,7 @@ def _card(run: Run, number: int, row: Any) -> Card:
         action=words.sentence(row.action),
         sure=later_sentence(run, row.segment),
         stats=stats,
-        traits=_traits(run.segment_drivers, row.segment, currency),
     )
-
-
-def _measure(value: float, feature: str, currency: str | None) -> str:
-    """The value of a feature, as its unit asks for."""
-    unit = UNITS.get(feature, "")
-    if unit == "money":
-        return words.money(value, currency)
-    return words.percent(value) if unit == "share" else words.plain(value)
-
-
-def _traits(drivers: pd.DataFrame, segment: str, currency: str | None) -> tuple[tuple[str, str, str], ...]:
-    """The strongest features of a segment: name, median inside, median outside."""
-    mine = drivers[drivers["segment"] == segment]
-    mine = mine.loc[mine["importance"].abs().sort_values(ascending=False, kind="stable").index]
-    traits = [
-        (row.label, _measure(row.inside, row.feature, currency), _measure(row.outside, row.feature, currency))
-        for row in rows(mine)
-    ]
-    return tuple(dict.fromkeys(row for row in traits if row[1] != row[2]))[:TRAITS]
 
 
 def _segment_numbers(run: Run) -> Table:

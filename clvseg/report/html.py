@@ -75,7 +75,7 @@ def write_charts(run: Run, folder: str | Path) -> None:
     folder = Path(folder)
     folder.mkdir(exist_ok=True)
     for name, figure in plan(run).items():
-        svg = _svg(figure.draw(figure.width))
+        svg = _svg(figure.draw(width=figure.width))
         _replace(folder / f"{name}.svg", svg.encode("utf-8"))
 
 
@@ -114,7 +114,7 @@ def _replace(path: Path, data: bytes) -> None:
 def _both(name: str, figure: Figure) -> dict[str, Markup]:
     """A figure for wide screens and paper, and one for phones."""
     return {
-        size: Markup(_inline(_svg(figure.draw(width)), f"{name}-{size}", figure.label))
+        size: Markup(_inline(_svg(figure.draw(width=width)), f"{name}-{size}", figure.label))
         for size, width in (("wide", figure.width), ("phone", PHONE_WIDTH))
     }
 

@@ -65,7 +65,6 @@ class Card:
     action: str
     sure: str
     stats: tuple[Tile, ...]
-    traits: tuple[tuple[str, str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import pandas as pd
 
 from clvseg import charts
 from clvseg.charts import Picture
 from clvseg.report import words
-from clvseg.report.accuracy import ranked
+from clvseg.report.accuracy import per_customer, ranked
 from clvseg.report.background import whole_weeks
 from clvseg.report.content import ahead, driver_sentence, unit
 from clvseg.report.parts import rows
@@ -24,7 +25,7 @@ DRIVERS = 8
 class Figure:
     """How to draw one chart at a width, its usual width, and what it shows in words."""
 
-    draw: Callable[[int], Picture]
+    draw: Callable[..., Picture]
     width: int
     label: str
 
@@ -42,7 +43,7 @@ def figures(run: Run) -> dict[str, Picture]:
     dict of str to Altair chart
         By name; a chart whose table is empty is left out.
     """
-    return {name: figure.draw(figure.width) for name, figure in plan(run).items()}
+    return {name: figure.draw(width=figure.width) for name, figure in plan(run).items()}
 
 
 def plan(run: Run) -> dict[str, Figure]:
@@ -93,16 +94,17 @@ def overview(run: Run) -> Picture:
 
 def _segment_figures(run: Run) -> dict[str, Figure]:
     frame, churn = segment_frame(run), run.settings.churn
-    where = {"unit": unit(run), "horizon": ahead(run)}
     return {
         "value_risk_map": Figure(
-            lambda width: charts.risk_map(frame, low=churn.low, high=churn.high, width=width, **where),
+            partial(
+                charts.risk_map, frame, unit=unit(run), horizon=ahead(run), low=churn.low, high=churn.high
+            ),
             FULL_WIDTH,
             "Map of the segments: probability of no order across, predicted revenue per customer up. "
             + ". ".join(frame["detail"]),
         ),
         "segments": Figure(
-            lambda width: charts.segment_bars(frame, width=width),
+            partial(charts.segment_bars, frame),
             FULL_WIDTH,
             "Bars: each segment's share of customers and of predicted revenue",
         ),
@@ -134,9 +136,7 @@ def _driver_figures(run: Run) -> dict[str, Figure]:
         frame["text"] = [words.percent(share) for share in frame["share"]]
         frame["label"] = [words.sentence(label).rstrip(".") for label in frame["label"]]
         out[f"drivers_{target}"] = Figure(
-            lambda width, frame=frame, up=up, down=down, colors=colors: charts.driver_bars(  # type: ignore[misc]
-                frame, up=up, down=down, colors=colors, width=width
-            ),
+            partial(charts.driver_bars, frame, up=up, down=down, colors=colors),
             HALF_WIDTH,
             f"Bars: what drives {noun}, strongest first. " + " ".join(frame["detail"]),
         )
@@ -144,62 +144,49 @@ def _driver_figures(run: Run) -> dict[str, Figure]:
 
 
 def _board_figures(run: Run) -> dict[str, Figure]:
-    boards = {
-        "value": (
-            run.leaderboard_value,
-            "gini",
-            "Ranking customers by value (Gini)",
-            "1 is perfect, 0 is chance",
-        ),
-        "churn": (
-            run.leaderboard_churn,
-            "auc",
-            "Ranking customers by risk (AUC)",
-            "1 is perfect, 0.5 is chance",
-        ),
+    value = ("gini", "Ranking customers by value (Gini)", "1 is perfect, 0 is chance")
+    churn = ("auc", "Ranking customers by risk (AUC)", "1 is perfect, 0.5 is chance")
+    boards = {"value": (run.leaderboard_value, *value), "churn": (run.leaderboard_churn, *churn)}
+    return {
+        f"leaderboard_{name}": _board_figure(
+            ranked(board, metric, run.facts[f"model_{name}"]), metric, title, note
+        )
+        for name, (board, metric, title, note) in boards.items()
+        if len(board)
     }
-    out = {}
-    for name, (board, metric, title, note) in boards.items():
-        if board.empty:
-            continue
-        board = ranked(board, metric, run.facts[f"model_{name}"])
-        frame = pd.DataFrame(
-            {
-                "label": board["model"],
-                "metric": board[metric],
-                "low": board[f"{metric}_low"],
-                "high": board[f"{metric}_high"],
-                "ours": board["ours"],
-                "text": [f"{value:.3f}" for value in board[metric]],
-            }
-        )
-        frame["detail"] = [
-            f"{row.label}: {row.metric:.3f}, {row.low:.3f} to {row.high:.3f}" for row in rows(frame)
-        ]
-        out[f"leaderboard_{name}"] = Figure(
-            lambda width, frame=frame, title=title, note=note: charts.leaderboard_chart(  # type: ignore[misc]
-                frame, title=title, note=f"{note}; lines are 95 % intervals; ours in blue", width=width
-            ),
-            HALF_WIDTH,
-            f"{title}, {note}. " + ". ".join(frame["detail"]),
-        )
-    return out
+
+
+def _board_figure(board: pd.DataFrame, metric: str, title: str, note: str) -> Figure:
+    frame = pd.DataFrame(
+        {
+            "label": board["model"],
+            "metric": board[metric],
+            "low": board[f"{metric}_low"],
+            "high": board[f"{metric}_high"],
+            "ours": board["ours"],
+            "text": [f"{value:.3f}" for value in board[metric]],
+        }
+    )
+    frame["detail"] = [
+        f"{row.label}: {row.metric:.3f}, {row.low:.3f} to {row.high:.3f}" for row in rows(frame)
+    ]
+    how = f"{note}; lines are 95{words.NBSP}% intervals; ours in blue"
+    label = f"{title}, {note}. " + ". ".join(frame["detail"])
+    return Figure(partial(charts.leaderboard_chart, frame, title=title, note=how), HALF_WIDTH, label)
 
 
 def _check_figures(run: Run) -> dict[str, Figure]:
     out = {}
     currency, money_unit = run.facts["currency"], unit(run)
     if len(run.deciles):
-        tenths = run.deciles[["decile", "predicted", "actual"]].copy()
+        tenths = per_customer(run.deciles)
         tenths["detail"] = [
             f"Tenth {int(row.decile)}: predicted {words.money(row.predicted, currency)}, "
             f"actual {words.money(row.actual, currency)}"
             for row in rows(tenths)
         ]
         label = "Predicted and actual revenue per customer by tenth. " + ". ".join(tenths["detail"])
-        out["deciles"] = Figure(
-            lambda width: charts.decile_chart(tenths, unit=money_unit, width=width), HALF_WIDTH, label
-        )
+        out["deciles"] = Figure(partial(charts.decile_chart, tenths, unit=money_unit), HALF_WIDTH, label)
     if len(run.calibration):
         bins = run.calibration[["predicted", "observed", "customers"]].copy()
         bins["detail"] = [
@@ -208,9 +195,7 @@ def _check_figures(run: Run) -> dict[str, Figure]:
             for row in rows(bins)
         ]
         label = "Probability of no order, predicted and observed. " + ". ".join(bins["detail"])
-        out["reliability"] = Figure(
-            lambda width: charts.reliability_chart(bins, width=width), HALF_WIDTH, label
-        )
+        out["reliability"] = Figure(partial(charts.reliability_chart, bins), HALF_WIDTH, label)
     if len(run.later):
         out["segments_later"] = _later_figure(run)
     return out
@@ -234,7 +219,7 @@ def _later_figure(run: Run) -> Figure:
         for row in rows(frame)
     ]
     label = "What each segment brought afterwards. " + ". ".join(frame["detail"])
-    return Figure(lambda width: charts.later_chart(frame, unit=money_unit, width=width), FULL_WIDTH, label)
+    return Figure(partial(charts.later_chart, frame, unit=money_unit), FULL_WIDTH, label)
 
 
 def _background_figures(run: Run) -> dict[str, Figure]:
@@ -242,12 +227,12 @@ def _background_figures(run: Run) -> dict[str, Figure]:
     choice, grid = run.cluster_choice[["clusters", "silhouette", "stability", "chosen"]], _grid(run)
     if len(choice) > 1:
         out["clusters"] = Figure(
-            lambda width: charts.cluster_chart(choice, width=width),
+            partial(charts.cluster_chart, choice),
             HALF_WIDTH,
             "Separation and stability for each number of clusters tried",
         )
     out["rfm_grid"] = Figure(
-        lambda width: charts.rfm_grid(grid, width=width),
+        partial(charts.rfm_grid, grid),
         HALF_WIDTH,
         "Customers by recency and frequency. " + ". ".join(grid["detail"]),
     )
@@ -276,11 +261,7 @@ def _weekly_figure(run: Run) -> Figure:
     frame = pd.DataFrame({"week": pd.to_datetime(weekly["week"]), "revenue": weekly["revenue"]})
     weeks = int(run.facts["horizon_days"]) / 7
     start = pd.Timestamp(run.as_of)
-    per_week = {
-        "revenue": total["predicted"] / weeks,
-        "low": total["low"] / weeks,
-        "high": total["high"] / weeks,
-    }
+    per_week = {"revenue": total["predicted"], "low": total["low"], "high": total["high"]}
     label = [
         "forecast",
         words.money(total["predicted"], currency),
@@ -296,6 +277,4 @@ def _weekly_figure(run: Run) -> Figure:
         }
     )
     text = f"Revenue per week from {words.day(frame['week'].min())}. {forecast['detail'].iloc[0]}"
-    return Figure(
-        lambda width: charts.weekly_chart(frame, forecast, unit=money_unit, width=width), FULL_WIDTH, text
-    )
+    return Figure(partial(charts.weekly_chart, frame, forecast, unit=money_unit), FULL_WIDTH, text)

@@ -105,18 +105,18 @@ def signed_percent(share: float) -> str:
 
 
 def plain(number: float) -> str:
-    """A number of unknown meaning with about three significant digits.
+    """A number of unknown meaning with three significant digits, two below one.
 
     Examples
     --------
     >>> plain(94.0), plain(1234.6), plain(0.12345), plain(21.53), plain(0.0)
-    ('94', '1,235', '0.123', '21.5', '0')
+    ('94', '1,235', '0.12', '21.5', '0')
     """
     if number == 0 or (float(number).is_integer() and abs(number) < 1e6):
         return f"{number:,.0f}".replace("-", MINUS)
     if abs(number) >= 1e6:
         return amount(number)
-    digits = max(0, 2 - math.floor(math.log10(abs(number))))
+    digits = max(0, (2 if abs(number) >= 1 else 1) - math.floor(math.log10(abs(number))))
     text = f"{number:,.{min(digits, 4)}f}".replace("-", MINUS)
     return text.rstrip("0").rstrip(".") if "." in text else text
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import importlib.metadata
+import json
+import logging
 import os
 import shlex
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,7 +40,7 @@ _SERVING = (
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """Where a run went in MLflow: its id, the store, the model's address and the command that opens the UI."""
+    """Where a run went in MLflow: id, store, the model's address and the command that opens the UI."""
 
     run_id: str
     tracking_uri: str
@@ -53,7 +56,7 @@ def log_run(run: Run, files: Path) -> Logged:
     run : Run
         What was fitted.
     files : Path
-        The run's folder, for its ``report.html`` and ``charts/``. Rows about single customers stay out of MLflow.
+        The run's folder, for its ``report.html`` and ``charts/``; rows about single customers stay out.
 
     Returns
     -------
@@ -64,19 +67,22 @@ def log_run(run: Run, files: Path) -> Logged:
     ClvsegError
         When the store cannot be reached.
     """
-    mlflow = _mlflow()
+    mlflow = import_mlflow()
     settings = run.settings
     try:
-        with _store(settings) as (uri, experiment):
-            with mlflow.start_run(experiment_id=experiment, run_name=settings.name) as parent:
-                _log_head(mlflow, run)
-                _log_candidates(mlflow, run)
-                for name in table_names():
-                    if name != "scores":
-                        mlflow.log_text(getattr(run, name).to_csv(index=False), f"tables/{name}.csv")
-                mlflow.log_artifacts(str(files / "charts"), "charts")
-                mlflow.log_artifact(str(files / "report.html"))
-                model = _log_model(mlflow, run)
+        with (
+            _quiet(),
+            _store(settings) as (uri, experiment),
+            mlflow.start_run(experiment_id=experiment, run_name=settings.name) as parent,
+        ):
+            _log_head(mlflow, run)
+            _log_candidates(mlflow, run, experiment)
+            for name in table_names():
+                if name != "scores":
+                    mlflow.log_text(getattr(run, name).to_csv(index=False), f"tables/{name}.csv")
+            mlflow.log_artifacts(str(files / "charts"), "charts")
+            mlflow.log_artifact(str(files / "report.html"))
+            model = _log_model(mlflow, run)
     except mlflow.exceptions.MlflowException as error:
         raise ClvsegError(
             "MLflow could not keep the run.",
@@ -86,24 +92,32 @@ def log_run(run: Run, files: Path) -> Logged:
     return Logged(parent.info.run_id, uri, model, _ui_command(uri))
 
 
-def _mlflow() -> Any:
+def import_mlflow() -> Any:
     """Import mlflow with its usage reports and its advertising off."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-    import logging
-
-    import mlflow
-    import mlflow.pyfunc
-
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    with _quiet():
+        import mlflow
+        import mlflow.pyfunc
+    logging.getLogger("alembic").setLevel(logging.ERROR)
     return mlflow
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Hold back what MLflow and its libraries warn of in their own code."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 @contextmanager
 def _store(settings: Settings) -> Iterator[tuple[str, str]]:
     """Point MLflow at the store, create the experiment once, and point it back afterwards."""
-    mlflow = _mlflow()
+    mlflow = import_mlflow()
+    from mlflow.utils.logging_utils import disable_logging, enable_logging
+
     before = mlflow.get_tracking_uri()
     given = settings.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI")
     folder = Path.cwd() / "mlruns"
@@ -111,6 +125,7 @@ def _store(settings: Settings) -> Iterator[tuple[str, str]]:
         folder.mkdir(exist_ok=True)
     uri = given or f"sqlite:///{folder / 'mlflow.db'}"
     mlflow.set_tracking_uri(uri)
+    disable_logging()  # its messages would break into the progress lines
     try:
         if given is None:
             # Two first runs at once would both create the tables of a new store.
@@ -121,6 +136,7 @@ def _store(settings: Settings) -> Iterator[tuple[str, str]]:
             experiment = _experiment(mlflow, settings.name, None)
         yield uri, experiment
     finally:
+        enable_logging()
         mlflow.set_tracking_uri(before)
 
 
@@ -175,12 +191,12 @@ def _log_head(mlflow: Any, run: Run) -> None:
     mlflow.set_tag("mlflow.note.content", _card(run))
 
 
-def _log_candidates(mlflow: Any, run: Run) -> None:
+def _log_candidates(mlflow: Any, run: Run, experiment: str) -> None:
     """One nested run per row of the leaderboards, under the same metric names as the parent."""
     boards = {"value": run.leaderboard_value, "churn": run.leaderboard_churn}
     models = dict.fromkeys(name for board in boards.values() for name in board["model"])
     for model in models:
-        with mlflow.start_run(run_name=model, nested=True):
+        with mlflow.start_run(experiment_id=experiment, run_name=model, nested=True):
             mlflow.log_param("model", model)
             for target, board in boards.items():
                 if (board["model"] == model).any():
@@ -206,10 +222,12 @@ def _card(run: Run) -> str:
     """Describe the run in a few lines for the MLflow page."""
     facts, settings = run.facts, run.settings
     lines = [
-        f"Customer value, churn risk and segments of {facts['customers']:,} customers as of {facts['as_of']}.",
-        f"Horizon {facts['horizon_days']} days. Judged on the {facts['holdout_days']} days after {facts['cutoff']}.",
+        f"Value, churn risk and segments of {facts['customers']:,} customers as of {facts['as_of']}.",
+        f"Horizon {facts['horizon_days']} days.",
+        f"Judged on the {facts['holdout_days']} days after {facts['cutoff']}.",
         "",
-        f"Input: raw transactions, columns {', '.join(_source_columns(settings))}. Output: one row per customer.",
+        f"Input: raw transactions, columns {', '.join(_source_columns(settings))}.",
+        "Output: one row per customer.",
         "",
         "Findings:",
     ]
@@ -227,8 +245,6 @@ def _source_columns(settings: Settings) -> dict[str, str]:
 
 def _log_model(mlflow: Any, run: Run) -> str:
     """Log and register the pyfunc: raw transactions in, Scores out; code and JSON, no pickle."""
-    import json
-
     import clvseg
 
     with tempfile.TemporaryDirectory() as folder:
@@ -241,26 +257,52 @@ def _log_model(mlflow: Any, run: Run) -> str:
             artifacts={"scorer": str(place)},
             code_paths=[str(Path(clvseg.__file__).parent)],
             signature=_signature(run),
+            input_example=_example(run),
             pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in _SERVING],
             registered_model_name=run.settings.name if run.settings.tracking.registry else None,
         )
     return str(logged.model_uri)
 
 
+def _input_types(run: Run) -> dict[str, tuple[str, str]]:
+    """Part and MLflow type of each column that scoring reads.
+
+    Times and numbers are of any type: clvseg reads them as it reads a file, where MLflow would refuse whole
+    numbers for a double.
+    """
+    key = "long" if pd.api.types.is_integer_dtype(run.scores["customer_id"]) else "string"
+    types = {"customer": key, **dict.fromkeys(("time", "amount", "price", "quantity"), "any")}
+    return {
+        column: (part, types.get(part, "string")) for column, part in _source_columns(run.settings).items()
+    }
+
+
+def _example(run: Run) -> pd.DataFrame:
+    """Invent two orders of one customer, as an example of the input."""
+    values: dict[str, list[Any]] = {"long": [1, 1], "string": ["1", "1"], "any": [10.0, 20.0]}
+    days = [pd.Timestamp(run.facts["first_day"]), pd.Timestamp(run.facts["as_of"])]
+    rows = {
+        column: days if part == "time" else values[kind] for column, (part, kind) in _input_types(run).items()
+    }
+    return pd.DataFrame(rows)
+
+
 def _signature(run: Run) -> Any:
     """Build the model's schema: the user's own transaction columns in, the Scores columns out."""
     from mlflow.models.signature import ModelSignature
     from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+    from mlflow.types.schema import AnyType
 
     from clvseg.frames import SCORES
 
     kinds = {"int": "long", "float": "double", "text": "string", "date": "datetime", "flag": "boolean"}
-    key = "long" if pd.api.types.is_integer_dtype(run.scores["customer_id"]) else "string"
-    parts = {"customer": key, "time": "datetime", "amount": "double", "price": "double", "quantity": "double"}
+    types = _input_types(run)
+    needed = ("customer", "time", "amount", "price")
     inputs = [
-        ColSpec(parts.get(part, "string"), column, required=part in ("customer", "time", "amount", "price"))
-        for column, part in _source_columns(run.settings).items()
+        ColSpec(AnyType() if kind == "any" else kind, column, required=part in needed)
+        for column, (part, kind) in types.items()
     ]
+    key = next(kind for part, kind in types.values() if part == "customer")
     outputs = [ColSpec(kinds.get(column.kind, key), column.name) for column in SCORES.columns]
     params = ParamSchema([ParamSpec("as_of", "string", "")])
     return ModelSignature(Schema(inputs), Schema(outputs), params)

@@ -1,9 +1,10 @@
+from .beta_geo import BetaGeoModel as BetaGeoModel
+from .beta_geo import ModifiedBetaGeoModel as ModifiedBetaGeoModel
 from .fit import FitReport as FitReport
-from .purchases import BetaGeoModel as BetaGeoModel
-from .purchases import ModifiedBetaGeoModel as ModifiedBetaGeoModel
-from .purchases import ParetoNBDModel as ParetoNBDModel
+from .pareto_nbd import ParetoNBDModel as ParetoNBDModel
 from .purchases import PurchaseModel as PurchaseModel
 from .spend import GammaGammaModel as GammaGammaModel
+from .uncertainty import Outcomes as Outcomes
 from .value_model import ValueModel as ValueModel
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "FitReport",
     "GammaGammaModel",
     "ModifiedBetaGeoModel",
+    "Outcomes",
     "ParetoNBDModel",
     "PurchaseModel",
     "ValueModel",

@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 
 from ..errors import ConvergenceError
+from .beta_geo import BetaGeoModel, ModifiedBetaGeoModel
 from .fit import FitReport
-from .purchases import BetaGeoModel, ModifiedBetaGeoModel, ParetoNBDModel, PurchaseModel
+from .pareto_nbd import ParetoNBDModel
+from .purchases import PurchaseModel
 from .spend import GammaGammaModel
 
 Kind = Literal["bg_nbd", "mbg_nbd", "pareto_nbd"]

@@ -1,32 +1,36 @@
-"""Purchase models as scikit-learn style estimators over the customer summary."""
+"""What the purchase models share: scikit-learn style estimators over the customer summary."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import partial
+from importlib import import_module
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from ..errors import DataError, MissingColumnsError
-from .equations import betageo, pareto
-from .equations.beta_mean import mean_over_dropout
-from .equations.counts import Counts, count_histories, distinct_histories
-from .equations.curves import along_curves
-from .equations.quadrature import horizon_nodes
+from .equations.counts import Counts, count_histories
+from .equations.newton import maximise
 from .equations.types import Array
 from .fit import Coordinates, FitReport, covariance, report, search
 
 # Histories on which the starts are tried; the best end is then finished on all of them.
 _COARSE = 2_000
-_SHAPES = (float(np.log(1e-4)), float(np.log(1e4)))
-_TIMES = (float(np.log(1e-6)), float(np.log(1e6)))
+SHAPES = (float(np.log(1e-4)), float(np.log(1e4)))
+# Waits are capped there: the median wait of a customer who hardly ever buys overflows.
+CENTURY = 36_500.0
+# e^-40 of a purchase is nothing.
+DISCOUNTED_AWAY = 40.0
+_NEW = pd.DataFrame({"frequency": [0], "recency": [0], "T": [0]})
+TIMES = (float(np.log(1e-6)), float(np.log(1e6)))
 
 
 class PurchaseModel(BaseEstimator, ABC):
-    """What the purchase models share: checks, fitting over counts of identical histories, and saving.
+    """A model of purchases and dropout: checks, fitting over counts of identical histories, predictions.
 
     A summary is a frame with the columns ``frequency`` (repeat purchase days, x in the papers), ``recency``
     and ``T`` (age at the last purchase, t_x, and at the cutoff, in days). Other columns are ignored, the
@@ -114,22 +118,109 @@ class PurchaseModel(BaseEstimator, ABC):
         summary : DataFrame
             Columns frequency, recency, T.
         days : float
-            Horizon.
+            Horizon; ``inf`` for the whole residual life, which needs a discount rate above 0 to converge.
         discount_rate : float
             A year: a purchase after one year counts 1 / (1 + discount_rate).
 
         Returns
         -------
         ndarray, shape (n,)
+
+        Raises
+        ------
+        DataError
+            When `days` is negative, or infinite without discounting.
         """
         x, t_x, T = self._histories(summary)
         rate = float(np.log1p(discount_rate)) / 365.0
+        if rate > 0 and days > DISCOUNTED_AWAY / rate:
+            days = DISCOUNTED_AWAY / rate
         return self._alive(x, t_x, T) * self._discounted(x, T, _horizon(days), rate)
+
+    def probability_counts(self, summary: pd.DataFrame, days: float, most: int) -> Array:
+        """P(exactly k purchase days within `days` after the cutoff) for k = 0 .. `most`.
+
+        Returns
+        -------
+        ndarray, shape (n, most + 1)
+            Rows sum to at most 1; the rest is P(more than `most`).
+        """
+        x, t_x, T = self._histories(summary)
+        alive = np.clip(self._alive(x, t_x, T), 0, 1)
+        counts = self._counts(x, T, _horizon(days), most) * alive[:, None]
+        counts[:, 0] += 1 - alive
+        return np.clip(counts, 0, 1)
+
+    def days_to_next_purchase(self, summary: pd.DataFrame) -> Array:
+        """Median days from the cutoff to the next purchase of a customer who makes one, one per row.
+
+        The mean does not exist for customers with few purchases, so the median is given; at most 36,500.
+        """
+        x, _, T = self._histories(summary)
+        return np.minimum(self._wait(x, T), CENTURY)
+
+    def days_late(self, summary: pd.DataFrame) -> Array:
+        """Days by which the next purchase is overdue, one per row; negative where it is not due yet.
+
+        Due is the median wait as it stood at the last purchase (:meth:`days_to_next_purchase` of then).
+        """
+        x, t_x, T = self._histories(summary)
+        return T - t_x - np.minimum(self._wait(x, t_x), CENTURY)
 
     def expected_purchases_new(self, days: float) -> float:
         """Expected repeat purchase days of a new customer within `days` of the first purchase."""
-        zero = np.zeros(1)
-        return float((self._alive(zero, zero, zero) * self._purchases(zero, zero, _horizon(days)))[0])
+        return float(self.expected_purchases(_NEW, days)[0])
+
+    def discounted_purchases_new(self, days: float, discount_rate: float) -> float:
+        """As :meth:`discounted_purchases`, for a new customer from the first purchase on (not counted)."""
+        return float(self.discounted_purchases(_NEW, days, discount_rate)[0])
+
+    def bootstrap_parameters(self, summary: pd.DataFrame, draws: int, rng: np.random.Generator) -> Array:
+        """Parameters refitted to customers drawn with replacement from the `summary` the model was fitted to.
+
+        Returns
+        -------
+        ndarray, shape (draws, k)
+            In the order of ``params_``; each search starts from the estimate.
+        """
+        counts, coordinates = count_histories(*_columns(summary)), self._coordinates
+        units = counts.scale ** np.array(self._time_powers)
+        start = coordinates.theta(self._parameters() / units)
+        out = np.empty((draws, len(units)))
+        for draw in range(draws):
+            again = counts.reweighted(rng.multinomial(int(counts.n), counts.weight / counts.n))
+            objective = coordinates.objective(partial(self._likelihood, counts=again))
+            found = maximise(objective, start, coordinates.lower, coordinates.upper)
+            out[draw] = coordinates.parameters(found.theta) * units
+        return out
+
+    def simulate_purchases(
+        self, summary: pd.DataFrame, days: float, parameters: Array, rng: np.random.Generator
+    ) -> Array:
+        """Purchase days of each customer within `days`, drawn once for each row of `parameters`.
+
+        Parameters
+        ----------
+        summary : DataFrame
+            Columns frequency, recency, T.
+        days : float
+            Horizon.
+        parameters : ndarray, shape (draws, k)
+            In the order of ``params_``.
+        rng : Generator
+            Source of randomness.
+
+        Returns
+        -------
+        ndarray of int, shape (draws, n)
+        """
+        x, t_x, T = self._histories(summary)
+        out = np.empty((len(parameters), len(x)), dtype=np.int64)
+        model = clone(self)
+        for draw, row in enumerate(parameters):
+            model.params_ = dict(zip(self.params_, map(float, row), strict=True))
+            out[draw] = model._draw(rng, model._alive(x, t_x, T), x, T, _horizon(days))
+        return out
 
     def to_dict(self) -> dict[str, Any]:
         """Fitted model as a JSON-able dictionary."""
@@ -145,8 +236,8 @@ class PurchaseModel(BaseEstimator, ABC):
 
     @classmethod
     def from_dict(cls, d: dict[str, Any]) -> Self:
-        """The model that :meth:`to_dict` was called on; called on the base class, any of its models."""
-        model = _kinds(cls)[d["model"]](**d["settings"])
+        """The model that :meth:`to_dict` was called on, of whichever class."""
+        model: Self = getattr(import_module("clvseg.value"), d["model"])(**d["settings"])
         model.params_ = dict(d["params"])
         model.covariance_ = None if d["covariance"] is None else np.array(d["covariance"])
         model.fit_report_ = FitReport.from_dict(d["fit_report"])
@@ -183,150 +274,14 @@ class PurchaseModel(BaseEstimator, ABC):
     @abstractmethod
     def _discounted(self, x: Array, T: Array, t: float, rate: float) -> Array: ...
 
+    @abstractmethod
+    def _counts(self, x: Array, T: Array, t: float, most: int) -> Array: ...
 
-class _BetaGeo(PurchaseModel):
-    """BG/NBD and MBG/NBD: coordinates log r, log(alpha/r), log(a/b), log b."""
+    @abstractmethod
+    def _draw(self, rng: np.random.Generator, alive: Array, x: Array, T: Array, t: float) -> Array: ...
 
-    _coordinates = Coordinates(
-        ("r", "alpha", "a", "b"),
-        np.array([[1.0, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 0, 1]]),
-        np.array([_SHAPES[0], _TIMES[0], _TIMES[0], _SHAPES[0]]),
-        np.array([_SHAPES[1], _TIMES[1], _SHAPES[1], _SHAPES[1]]),
-    )
-    _starts = ((-0.7, 0.0, -1.0, 0.5), (0.7, -1.0, 0.0, -1.0), (-1.5, 1.5, -2.5, 2.0))
-    _time_powers = (0, 1, 0, 0)
-    _chances: ClassVar[int]
-
-    def _alive(self, x: Array, t_x: Array, T: Array) -> Array:
-        return betageo.probability_alive(self._parameters(), x, t_x, T, self._chances)
-
-    def _active(self, x: Array, t_x: Array, T: Array, t: float) -> Array:
-        return self._alive(x, t_x, T) * -np.expm1(-(self._parameters()[0] + x) * np.log1p(
-            t / (self._parameters()[1] + T)))  # fmt: skip
-
-    def _purchases(self, x: Array, T: Array, t: float) -> Array:
-        r, alpha, a, b = self._parameters()
-
-        def curve(x: Array, start: Array) -> Array:
-            return mean_over_dropout(a, b + x + self._chances, r + x, t / start)
-
-        return along_curves(curve, x, alpha + T)
-
-    def _discounted(self, x: Array, T: Array, t: float, rate: float) -> Array:
-        r, alpha, a, b = self._parameters()
-
-        def curve(x: Array, start: Array) -> Array:
-            # By parts: Int e^(-rate u) dE(u) = e^(-rate t) E(t) + rate Int e^(-rate u) E(u) du.
-            total = np.exp(-rate * t) * mean_over_dropout(a, b + x + self._chances, r + x, t / start)
-            if rate > 0:
-                for tau, weight in horizon_nodes(start, t, rate):
-                    total += rate * weight * mean_over_dropout(a, b + x + self._chances, r + x, tau)
-            return total
-
-        return along_curves(curve, x, alpha + T)
-
-
-class BetaGeoModel(_BetaGeo):
-    """BG/NBD: Poisson purchases, dropout with some probability after each repeat purchase.
-
-    Rates are Gamma(r, alpha) over customers, dropout probabilities Beta(a, b). Fader, Hardie & Lee (2005),
-    "Counting your customers the easy way", Marketing Science 24(2). A customer without repeat purchase counts
-    as alive with certainty: rank risk by :meth:`probability_active`, never by :meth:`probability_alive`.
-
-    Attributes
-    ----------
-    params_ : dict
-        r, alpha (days), a, b.
-    fit_report_ : FitReport
-        Whether and how far to trust the fit.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> summary = pd.DataFrame({"frequency": [0, 2, 0, 5], "recency": [0, 60, 0, 90], "T": [99, 90, 80, 99]})
-    >>> model = BetaGeoModel().fit(summary)
-    >>> model.probability_alive(summary)[0]
-    np.float64(1.0)
-    """
-
-    _chances = 0
-
-    @staticmethod
-    def _likelihood(parameters: Array, counts: Counts) -> tuple[float, Array, Array]:
-        return betageo.log_likelihood(parameters, counts, 0)
-
-
-class ModifiedBetaGeoModel(_BetaGeo):
-    """MBG/NBD: as the BG/NBD, but a customer may also drop out right after the first purchase.
-
-    Batislam, Denizel & Filiztekin (2007), International Journal of Research in Marketing 24(3). P(alive) of
-    one-time buyers is below 1, which makes this the safe default.
-
-    Attributes
-    ----------
-    params_ : dict
-        r, alpha (days), a, b.
-    fit_report_ : FitReport
-        Whether and how far to trust the fit.
-    """
-
-    _chances = 1
-
-    @staticmethod
-    def _likelihood(parameters: Array, counts: Counts) -> tuple[float, Array, Array]:
-        return betageo.log_likelihood(parameters, counts, 1)
-
-
-class ParetoNBDModel(PurchaseModel):
-    """Pareto/NBD: Poisson purchases, dropout at any time.
-
-    Rates are Gamma(r, alpha) over customers, dropout rates Gamma(s, beta). Schmittlein, Morrison & Colombo
-    (1987), "Counting your customers", Management Science 33(1).
-
-    Attributes
-    ----------
-    params_ : dict
-        r, alpha (days), s, beta (days).
-    fit_report_ : FitReport
-        Whether and how far to trust the fit.
-    """
-
-    _coordinates = Coordinates(
-        ("r", "alpha", "s", "beta"),
-        np.array([[1.0, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 1, 1]]),
-        np.array([_SHAPES[0], _TIMES[0], _SHAPES[0], _TIMES[0]]),
-        np.array([_SHAPES[1], _TIMES[1], _SHAPES[1], _TIMES[1]]),
-    )
-    _starts = ((-0.5, 0.0, -0.5, 0.5), (0.7, -1.0, 0.7, 0.0), (-1.5, 1.5, -1.5, -1.0))
-    _time_powers = (0, 1, 0, 1)
-
-    @staticmethod
-    def _likelihood(parameters: Array, counts: Counts) -> tuple[float, Array, Array]:
-        return pareto.log_likelihood(parameters, counts)
-
-    def _alive(self, x: Array, t_x: Array, T: Array) -> Array:
-        x, t_x, T, inverse = distinct_histories(x, t_x, T)
-        found = pareto.probability_alive(self._parameters(), x, t_x, T)
-        return found if inverse is None else found[inverse]
-
-    def _active(self, x: Array, t_x: Array, T: Array, t: float) -> Array:
-        x, t_x, T, inverse = distinct_histories(x, t_x, T)
-        found = 1 - pareto.probability_none(self._parameters(), x, t_x, T, t)
-        return found if inverse is None else found[inverse]
-
-    def _purchases(self, x: Array, T: Array, t: float) -> Array:
-        return pareto.purchases_if_alive(self._parameters(), x, T, t)
-
-    def _discounted(self, x: Array, T: Array, t: float, rate: float) -> Array:
-        return pareto.discounted_if_alive(self._parameters(), x, T, t, rate)
-
-
-def _kinds(kind: type[Any]) -> dict[str, Any]:
-    """A class and everything derived from it, by name."""
-    found = {kind.__name__: kind}
-    for one in kind.__subclasses__():
-        found |= _kinds(one)
-    return found
+    @abstractmethod
+    def _wait(self, x: Array, T: Array) -> Array: ...
 
 
 def _log_unit(counts: Counts) -> float:

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from ..errors import DataError, MissingColumnsError
-from .equations import gamma_gamma
+from .equations import draws, gamma_gamma
 from .equations.types import Array
 from .fit import Coordinates, FitReport, covariance, report, search
 
@@ -119,6 +119,35 @@ class GammaGammaModel(BaseEstimator):
         known = self._posterior(x[seen], mean[seen])
         out[seen] = np.clip(known, *self.range_) if self.uses_median_ else known
         return out
+
+    def simulate_spend(
+        self, frame: pd.DataFrame, purchases: Array, parameters: Array, rng: np.random.Generator
+    ) -> Array:
+        """Revenue of `purchases` orders to come, drawn once for each row of `parameters`.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            Columns frequency (orders seen), monetary_value (their mean).
+        purchases : ndarray of int, shape (draws, n)
+            Orders to come.
+        parameters : ndarray, shape (draws, 3)
+            p, q, v.
+        rng : Generator
+            Source of randomness.
+
+        Returns
+        -------
+        ndarray, shape (draws, n)
+        """
+        x, mean = _columns(frame)
+        x = np.where(mean > 0, x, 0)
+        return np.array(
+            [
+                draws.spend(rng, row, x, np.maximum(mean, 0), count)
+                for row, count in zip(parameters, purchases, strict=True)
+            ]
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Fitted model as a JSON-able dictionary."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Self
 
+import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
@@ -12,6 +13,7 @@ from ..errors import DataError
 from .equations.types import Array
 from .purchases import PurchaseModel
 from .spend import GammaGammaModel
+from .uncertainty import Outcomes, draw_parameters
 
 
 class ValueModel(BaseEstimator):
@@ -100,7 +102,7 @@ class ValueModel(BaseEstimator):
         summary, spend_frame : DataFrame
             Of the same customers in the same order.
         days : float
-            Horizon.
+            Horizon; ``inf`` for the whole residual life, which needs a discount rate above 0 to converge.
         discount_rate : float
             A year: money after one year counts 1 / (1 + discount_rate).
         margin : float
@@ -114,6 +116,42 @@ class ValueModel(BaseEstimator):
         _same_customers(summary, spend_frame)
         purchases = self._purchases().discounted_purchases(summary, days, discount_rate)
         return margin * purchases * self.expected_spend(spend_frame)
+
+    def simulate_outcomes(
+        self, summary: pd.DataFrame, spend_frame: pd.DataFrame, days: float, *, draws: int, seed: int
+    ) -> Outcomes:
+        """Purchases and revenue within `days`, simulated under the uncertainty of the parameters.
+
+        Parameters
+        ----------
+        summary, spend_frame : DataFrame
+            Of the same customers in the same order.
+        days : float
+            Horizon.
+        draws : int
+            Simulations; each takes 16 bytes per customer.
+        seed : int
+            The same seed gives the same outcomes.
+        """
+        _same_customers(summary, spend_frame)
+        rng, model, spend = np.random.default_rng(seed), self._purchases(), self.spend_
+        parameters = draw_parameters(model.params_, model.covariance_, draws, rng)
+        of_spend = draw_parameters(spend.params_, spend.covariance_, draws, rng)
+        purchases = model.simulate_purchases(summary, days, parameters, rng)
+        value = spend.simulate_spend(spend_frame, purchases, of_spend, rng)
+        known = model.covariance_ is not None and spend.covariance_ is not None
+        return Outcomes(summary.index, purchases, value, known)
+
+    def lifetime_value_new(self, days: float, discount_rate: float, margin: float) -> float:
+        """Expected margin of a customer not yet acquired, from the first purchase on, discounted to it.
+
+        Parameters
+        ----------
+        days, discount_rate, margin : float
+            As in :meth:`lifetime_value`.
+        """
+        purchases = 1 + self._purchases().discounted_purchases_new(days, discount_rate)
+        return margin * purchases * self.spend_.population_spend_
 
     def to_dict(self) -> dict[str, Any]:
         """Fitted model as a JSON-able dictionary."""

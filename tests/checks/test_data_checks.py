@@ -41,7 +41,14 @@ def sound() -> LogFacts:
     keys += "zero_lines_dropped refund_lines refund_lines_dropped duplicates_dropped duplicates_found "
     keys += "same_day_orders padded_customers wiped_days wiped_money refund_only_days refund_only_money"
     profile = dict.fromkeys(keys.split(), 0)
-    profile |= {"lines_read": 50_000, "refund_money": 0.0, "refunds": "net", "currency": "EUR"}
+    profile |= {
+        "lines_read": 50_000,
+        "refund_money": 0.0,
+        "refunds": "net",
+        "currency": "EUR",
+        "date_forms": ["timestamp"],
+        "encoding": None,
+    }
     return LogFacts(
         first_day=FIRST,
         last_day=FIRST + dt.timedelta(days=DAYS - 1),
@@ -173,6 +180,15 @@ def test_cleaning(sound):
     )
 
 
+def test_what_reading_inferred(sound):
+    profile = sound.profile | {"date_forms": ["DD/MM/YYYY", "YYYYMMDD"], "encoding": "latin-1"}
+    finding = _one(cleaning, replace(sound, profile=profile))
+    assert finding.severity == "info"
+    assert finding.found == (
+        "Days are written as DD/MM/YYYY and as YYYYMMDD. The file is not UTF-8 and was read as latin-1."
+    )
+
+
 @pytest.mark.parametrize(
     ("change", "severity", "words"),
     [
@@ -225,7 +241,9 @@ def retail() -> Transactions:
 
 def test_online_retail(retail):
     found = {finding.code: finding for finding in run_checks(retail, 91)}
-    assert set(found) == {"CLV003", "CLV010", "CLV011", "CLV012"}
+    assert set(found) == {"CLV003", "CLV010", "CLV011", "CLV012", "CLV014"}
+    # The file ends at 12:50 of its last day.
+    assert found["CLV014"].found == "2011-12-09 has 34 purchases; the same weekday usually has 71."
     assert "8,872 lines below zero" in found["CLV003"].found
     assert "first seen in the first four weeks" in found["CLV010"].found
     assert (

@@ -182,3 +182,10 @@ def test_same_bytes_every_time(retail_path, retail_settings):
         tx.engine.run("use two threads", "SET threads = 2")
         seen.add((tx.hash, customer_features(tx, dt.date(2011, 9, 9)).to_numpy().tobytes()))
     assert len(seen) == 1
+
+
+def test_a_customer_does_not_depend_on_the_others(lines, read):
+    """Scoring a few customers gives what scoring all gives them."""
+    few = lines[lines["customer_id"] % 7 == 0]
+    everyone, some = customer_features(read(lines), CUTOFF), customer_features(read(few), CUTOFF)
+    assert everyone.loc[some.index].equals(some)

@@ -205,8 +205,8 @@ def _churn_board() -> pd.DataFrame:
 
 
 def _deciles(scale: float, customers: int) -> pd.DataFrame:
-    predicted = np.array([172, 62, 34, 21, 14, 10, 7, 5, 3.4, 1.9]) * scale
-    actual = np.array([174, 58, 36, 19, 15, 11, 7.5, 4, 3.1, 2.2]) * scale
+    predicted = np.array([172, 62, 34, 21, 14, 10, 7, 5, 3.4, 1.9]) * scale * (customers // 10)
+    actual = np.array([174, 58, 36, 19, 15, 11, 7.5, 4, 3.1, 2.2]) * scale * (customers // 10)
     return pd.DataFrame(
         {"decile": range(1, 11), "customers": customers // 10, "predicted": predicted, "actual": actual}
     )

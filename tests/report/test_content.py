@@ -167,13 +167,20 @@ def test_settings_show_no_places(run: Run) -> None:
 
 
 def test_profile_in_words(run: Run) -> None:
-    profile = {"lines_read": 10, "refund_money": 2.5, "source": "x.csv", "new_count": 3}
+    profile = {
+        "lines_read": 10,
+        "refund_money": 2.5,
+        "source": "x.csv",
+        "new_count": 3,
+        "missing_customers": 0,
+    }
     table = build(dataclasses.replace(run, profile=profile)).data.tables[0]
     assert [(row[0].text, row[1].text) for row in table.rows] == [
         ("Lines read", "10"),
         ("Money sent back", "USD\u00a02.50"),
         ("New count", "3"),
     ]
+    assert table.note == "Looked for and not found: lines without a customer."
 
 
 def test_empty_tables_leave_their_parts_out(run: Run) -> None:
@@ -190,7 +197,7 @@ def test_empty_tables_leave_their_parts_out(run: Run) -> None:
     page = build(bare)
     assert page.drivers == ()
     assert page.accuracy.tiles == page.accuracy.tables == page.accuracy.points == ()
-    assert all(card.traits == () for card in page.cards)
+    assert all(card.why for card in page.cards)
 
 
 def test_amount_rounds_like_python_does() -> None:

@@ -43,6 +43,17 @@ def test_a_small_segment_joins_the_nearest_by_its_own_cells_not_by_what_joined_b
     ]
     assert names["big spender", "low", "high"] == "Occasional buyers, fading"
     assert merges[0].why == "fewer than 25 customers"
+    sizes = {
+        ("one-time", "high", "high"): 2,
+        ("one-time", "low", "high"): 900,
+        ("new", "high", "high"): 3,
+        ("new", "low", "high"): 50,
+    }
+    _, merges = merge_cells(sizes, 10)
+    assert [(merge.segment, merge.into) for merge in merges] == [
+        ("One-time buyers, high potential", "One-time buyers, unlikely back"),
+        ("Promising newcomers", "Newcomers, small start"),
+    ]
 
 
 def test_repeat_buyers_are_not_called_one_time_buyers_while_another_repeat_segment_stands():
@@ -92,6 +103,13 @@ def test_a_segment_with_over_half_of_the_customers_is_divided():
     assert list(split_segments(base, frame, 5)) == ["A"]
     balanced = np.repeat(np.array(["A", "B", "C", "D", "E"], dtype=object), [50, 15, 15, 10, 10])
     assert split_segments(balanced, frame, 5) == {}
+
+
+def test_no_part_of_a_divided_segment_is_too_small():
+    values = np.r_[np.ones(97), 100.0, 100.0, 100.0]
+    frame = pd.DataFrame({"predicted_value": values, "since_last": 1, "past_revenue": 1, "T": 1})
+    assert split_segments(np.full(100, "All", dtype=object), frame, 5) == {}
+    assert split_segments(np.full(100, "All", dtype=object), frame, 3)["All"].cuts == (100.0,)
 
 
 def test_customers_who_are_alike_are_not_divided():

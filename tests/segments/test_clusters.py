@@ -65,6 +65,13 @@ def test_one_repeat_buyer_among_thousands_is_no_cluster():
     assert share.min() >= 0.01
 
 
+def test_a_few_outliers_are_no_cluster():
+    frame, _ = known_groups()
+    frame.loc[[3, 300, 600], "past_revenue"] = 1e15
+    share = RFMClusters().fit(frame).assign(frame).value_counts(normalize=True)
+    assert share.min() >= 0.01
+
+
 def test_the_number_can_be_set():
     frame, _ = known_groups()
     clusters = RFMClusters(clusters=5).fit(frame)

@@ -40,7 +40,7 @@ def test_every_cell_has_one_of_eleven_names_and_all_are_used():
 
 
 def test_corners_are_called_what_they_are():
-    cells = [(5, 5, 5), (1, 5, 5), (1, 1, 1), (5, 1, 1), (3, 3, 3), (2, 4, 4)]
+    cells = [(5, 5, 5), (1, 5, 5), (1, 1, 1), (5, 1, 1), (3, 2, 3), (2, 4, 4)]
     assert rfm_group(*np.transpose(cells)).tolist() == [
         "Champions",
         "Can't lose them",

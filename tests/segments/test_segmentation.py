@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from clvseg.frames import LATER, SEGMENTS
 from clvseg.segments import Segmentation, later_table, segments_table
 from clvseg.segments.cells import smallest_size
-from clvseg.segments.table import TEXTS
+from clvseg.segments.table import NAME_OF, TEXTS
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -25,7 +25,7 @@ def people(n, seed, *, once=0.5, value=1.0, churn=(2.0, 1.5), tail=1.0, length=3
     """Random scored customers: share bought once, spread of value, beta of churn, tail of spend."""
     rng = np.random.default_rng(seed)
     age = rng.integers(0, length, n)
-    orders = np.where(rng.random(n) < once, 1, 2 + rng.geometric(0.3, n))
+    orders = np.where(rng.random(n) < once, 1, 1 + rng.geometric(0.3, n))
     recency = np.where(orders > 1, np.floor(age * rng.random(n)), 0)
     spend = 20 * (1 + rng.pareto(1.2 / tail, n)) if tail else np.full(n, 20.0)
     return pd.DataFrame(
@@ -109,6 +109,29 @@ def test_segments_are_what_their_names_say():
             assert (assigned.loc[part.index, ["value_tier", "risk_tier"]] == ["high", "low"]).all().all()
         if "newcomers" in name.lower():
             assert (part["T"] <= 73).all()
+
+
+def test_every_customer_is_where_the_table_puts_it():
+    frame = people(4000, 21, once=0.4)
+    segmentation = Segmentation(min_share=0.001).fit(frame)
+    assigned = segmentation.assign(frame)
+    spent = frame["past_revenue"].sort_values(ascending=False)
+    big = set(spent.index[: int((spent.cumsum() < spent.sum() / 2).sum()) + 1])
+    moved = {merge.segment for merge in segmentation.merges_} | set(segmentation.splits_)
+    checked = 0
+    for row in frame.join(assigned).itertuples():
+        if row.T <= 72 and row.orders <= 2:
+            behaviour = "new"
+        elif row.orders == 1:
+            behaviour = "one-time"
+        else:
+            behaviour = "big spender" if row.Index in big else "repeat"
+        name = NAME_OF[behaviour, row.value_tier, row.risk_tier]
+        if name not in moved:
+            assert row.segment == name
+            checked += 1
+    assert checked > 3000
+    assert assigned["segment"].nunique() >= 9
 
 
 def test_the_table_is_complete_and_owner_ready():

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from clvseg.errors import DataError
 from clvseg.value import BetaGeoModel, ModifiedBetaGeoModel, ParetoNBDModel
 from clvseg.value.equations import betageo, gamma_gamma, pareto, pareto_integral
 from clvseg.value.equations.beta_mean import mean_over_dropout
@@ -84,7 +85,7 @@ def test_mean_over_dropout_at_extremes():
             c, rho = b + n, float(np.exp(rng.uniform(-4, 4))) + n
             oracle = mean_by_mpmath(*map(float, (a, c, rho, tau)))
             found = mean_over_dropout(a, np.array([c]), np.array([rho]), np.array([tau]))[0]
-            assert found == pytest.approx(oracle, rel=2e-11), (a, c, rho, tau)
+            assert found == pytest.approx(oracle, rel=1e-10), (a, c, rho, tau)
 
 
 def mean_by_mpmath(a, c, rho, tau):
@@ -325,3 +326,55 @@ def test_predictions_against_simulated_customers():
         ):
             error = truth.std() / np.sqrt(pick.sum())
             assert abs(found.mean() - truth.mean()) < 4.5 * error
+
+
+@pytest.mark.parametrize("kind", [BetaGeoModel, ModifiedBetaGeoModel, ParetoNBDModel])
+def test_counts_are_a_distribution_with_the_right_mean(kind):
+    """They sum to 1, their mean is expected_purchases, and P(0) is 1 - probability_active."""
+    model = fitted(kind, (0.55, 74.0, 0.61, 82.0))
+    summary = frame([(0, 0, 50), (3, 100, 140), (12, 300, 310)])
+    counts = model.probability_counts(summary, 60, 200)
+    np.testing.assert_allclose(counts.sum(axis=1), 1, atol=2e-5)
+    mean = counts @ np.arange(201)
+    np.testing.assert_allclose(mean, model.expected_purchases(summary, 60), rtol=2e-3)
+    few = model.probability_counts(summary, 60, 4)
+    np.testing.assert_allclose(few, counts[:, :5], rtol=1e-12)
+    np.testing.assert_allclose(1 - few[:, 0], model.probability_active(summary, 60), rtol=1e-9)
+
+
+@pytest.mark.parametrize("kind", [BetaGeoModel, ModifiedBetaGeoModel, ParetoNBDModel])
+def test_counts_and_waits_against_simulation(kind):
+    """Posterior draws for one customer: number of purchases in 90 days, and the wait for the next one."""
+    rng = np.random.default_rng(7)
+    model, n = fitted(kind, (0.8, 60.0, 0.9, 70.0 if kind is ParetoNBDModel else 1.5)), 400_000
+    r, alpha, a, b = model.params_.values()
+    summary, x, T = frame([(4, 120.0, 150.0)]), 4, 150.0
+    rate = rng.gamma(r + x, 1 / (alpha + T), n)
+    wait = rng.exponential(1 / rate)
+    if kind is ParetoNBDModel:
+        life = rng.exponential(1 / rng.gamma(a, 1 / (b + T), n))
+        counts, wait = rng.poisson(rate * np.minimum(life, 90)), wait[wait < life]
+    else:
+        drop = rng.beta(a, b + x + (kind is ModifiedBetaGeoModel), n)
+        counts = np.minimum(rng.poisson(rate * 90), rng.geometric(np.maximum(drop, 1e-12)))
+    alive = model.probability_alive(summary)[0]
+    found = model.probability_counts(summary, 90, 5)[0]
+    shares = np.bincount(counts, minlength=6)[:6] / n * alive + (1 - alive) * (np.arange(6) == 0)
+    np.testing.assert_allclose(found, shares, atol=4 * 0.5 / np.sqrt(n))
+    median = model.days_to_next_purchase(summary)[0]
+    assert (wait < median).mean() == pytest.approx(0.5, abs=4 * 0.5 / np.sqrt(len(wait)))
+    at_last = model.days_to_next_purchase(frame([(4, 120.0, 120.0)]))[0]
+    assert model.days_late(summary)[0] == pytest.approx(30 - at_last)
+
+
+@pytest.mark.parametrize("kind", [BetaGeoModel, ModifiedBetaGeoModel, ParetoNBDModel])
+def test_residual_value_without_end(kind):
+    """The infinite horizon is the limit of long ones, and refused where it diverges."""
+    model, summary = fitted(kind, (0.55, 74.0, 0.61, 82.0)), frame([(0, 0, 50), (3, 100, 140)])
+    forever = model.discounted_purchases(summary, np.inf, 0.1)
+    np.testing.assert_allclose(model.discounted_purchases(summary, 36_500, 0.1), forever, rtol=1e-3)
+    assert (model.discounted_purchases(summary, 3_650, 0.1) < forever).all()
+    new = model.discounted_purchases_new(np.inf, 0.1)
+    assert new == pytest.approx(model.discounted_purchases(frame([(0, 0, 0)]), np.inf, 0.1)[0])
+    with pytest.raises(DataError, match="days must be"):
+        model.discounted_purchases(summary, np.inf, 0.0)

@@ -18,7 +18,7 @@ from .types import Array
 _NODES, _WEIGHTS = gauss(12)
 _PANEL = 2.75
 # A Gaussian peak between its cuts needs as many.
-_FEWEST = 7
+_FEWEST = 9
 # Log of the share of the integrand's height that is not worth integrating.
 _DROP = 40.0
 # Below this share of the integrand's own scale its tail is integrated by the first two terms of its series.
@@ -88,7 +88,7 @@ def _cuts(a: float, c: Array, drop: float) -> tuple[Array, Array]:
             if not low.any():
                 break
             far = np.where(low, 2 * far, far)
-        for _ in range(12):
+        for _ in range(5):
             middle = 0.5 * (near + far)
             inside = a * log_expit(peak + sign * middle) + c * log_expit(-peak - sign * middle)
             inside = inside > height - drop

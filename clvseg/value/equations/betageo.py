@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.special import digamma, expit, gammaln, polygamma
+from scipy.stats import nbinom
 
 from .counts import Counts
 from .types import Array
@@ -153,3 +154,26 @@ def none_if_alive(parameters: Array, x: Array, T: Array, t: float) -> Array:
     """
     r, alpha = parameters[:2]
     return np.exp(-(r + x) * np.log1p(t / (alpha + T)))
+
+
+def counts_if_alive(a: float, c: Array, rho: Array, tau: Array, most: int) -> Array:
+    """P(exactly k purchases in t | alive at T), k = 0 .. most, with p ~ Beta(a, c), tau = t / (alpha + T).
+
+    [FHL] eq. 8 with the posterior's parameters: k purchases without dropping out, or dropping out at the k-th
+    while the Poisson process would have gone on.
+
+    Returns
+    -------
+    ndarray, shape (n, most + 1)
+    """
+    out = np.empty((len(c), most + 1))
+    share = 1 / (1 + tau)
+    log_stay = np.zeros(len(c))
+    for k in range(most + 1):
+        out[:, k] = 0.0
+        if k:
+            # Stayed k - 1 times, then dropped out: B(a + 1, c + k - 1) / B(a, c).
+            out[:, k] = np.exp(log_stay) * (a / (a + c + k - 1)) * nbinom.sf(k - 1, rho, share)
+            log_stay += np.log((c + k - 1) / (a + c + k - 1))
+        out[:, k] += np.exp(log_stay) * nbinom.pmf(k, rho, share)
+    return out

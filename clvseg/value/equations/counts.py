@@ -39,6 +39,11 @@ class Counts:
         """Number of customers."""
         return float(self.weight.sum())
 
+    def reweighted(self, weight: Array) -> Counts:
+        """The same histories, each shared by `weight` customers; those shared by none are left out."""
+        seen = weight > 0
+        return Counts(self.x[seen], self.t_x[seen], self.T[seen], weight[seen].astype(float), self.scale)
+
     def thin(self, size: int) -> Counts:
         """About `size` of the histories, evenly over their order; all where there are no more."""
         step = len(self.x) // size
@@ -57,15 +62,20 @@ def count_histories(x: Array, t_x: Array, T: Array) -> Counts:
         Repeat purchases, age at the last one and age at the cutoff, in days.
     """
     scale = float(np.median(T)) or float(T.max()) or 1.0
+
+    def scaled(time: Array) -> Array:
+        # Rounded, so that the same ages in hours and in days take the search the same way.
+        return np.round(time / scale, 11)
+
     key = _whole_key(x, t_x, T)
     if key is None:
         order = order_by(x)
-        return Counts(x[order], t_x[order] / scale, T[order] / scale, np.ones(len(x)), scale)
+        return Counts(x[order], scaled(t_x[order]), scaled(T[order]), np.ones(len(x)), scale)
     key, weight = np.unique(key, return_counts=True)
     top = np.int64(T.max() + 1)
     key, t_x = np.divmod(key, top)
     x, T = np.divmod(key, top)
-    return Counts(x.astype(float), t_x / scale, T / scale, weight.astype(float), scale)
+    return Counts(x.astype(float), scaled(t_x), scaled(T), weight.astype(float), scale)
 
 
 def order_by(x: Array) -> Array:

@@ -37,7 +37,7 @@ def along_curves(function: Callable[[Array, Array], Array], x: Array, start: Arr
     values = np.empty(len(x))
     exact = np.ones(len(x), dtype=bool)
     for begin, end in zip(edges, np.append(edges[1:], len(x)), strict=True):
-        if end - begin > 3 * _DEGREE:
+        if end - begin > 1.5 * _DEGREE:
             curve = _curve(function, sorted_x[begin], np.log(sorted_start[begin:end]))
             if curve is not None:
                 values[begin:end] = curve

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.special import digamma, exprel, gammaln, polygamma
+from scipy.stats import nbinom
 
 from .counts import Counts
 from .pareto_integral import PRODUCTS, Moments, moments
@@ -20,6 +21,8 @@ from .quadrature import horizon_nodes
 from .types import Array
 
 _CHUNK = 4_096
+# Longest time looked at, as log(1 + time / alpha).
+_LONGEST = 30.0
 # Row of a product in `Moments.sums`, as a 4 x 4 table.
 _ROW = np.zeros((4, 4), dtype=int)
 for _i, (_one, _other) in enumerate(PRODUCTS):
@@ -176,6 +179,61 @@ def discounted_if_alive(parameters: Array, x: Array, T: Array, t: float, rate: f
     r, alpha, s, beta = parameters
     distinct, inverse = np.unique(T, return_inverse=True)
     total = np.zeros_like(distinct)
-    for tau, weight in horizon_nodes(beta + distinct, t, rate):
-        total += weight * np.exp(-s * np.log1p(tau))
+    for time, weight in horizon_nodes((beta + distinct) / max(1.0, s), t, rate):
+        total += weight * np.exp(-s * np.log1p(time / (beta + distinct)))
     return (r + x) / (alpha + T) * total[inverse]
+
+
+def counts_if_alive(parameters: Array, x: Array, T: Array, t: float, most: int) -> Array:
+    """P(exactly k purchases in (T, T + t] | alive at T), k = 0 .. most.
+
+    Fader & Hardie (2006), "Deriving an expression for P(X(t) = x) under the Pareto/NBD model", with the
+    posterior's parameters, by quadrature over the time of dropout instead of 2F1.
+
+    Returns
+    -------
+    ndarray, shape (n, most + 1)
+    """
+    r, alpha, s, beta = parameters
+    rho, scale = r + x, alpha + T
+    k = np.arange(most + 1)
+
+    def bought(u: Array) -> Array:
+        return nbinom.pmf(k, rho[:, None], (scale / (scale + u))[:, None])
+
+    total = np.exp(-s * np.log1p(t / (beta + T)))[:, None] * bought(np.full_like(T, t))
+    start = np.minimum(beta + T, scale / rho)
+    for u, weight in horizon_nodes(start, t, 0.0):
+        gone = s / (beta + T) * np.exp(-(s + 1) * np.log1p(u / (beta + T)))
+        total += (weight * gone)[:, None] * bought(u)
+    return total
+
+
+def median_wait(parameters: Array, x: Array, T: Array) -> Array:
+    """Median time to the next purchase of a customer alive at T who makes one before dropping out.
+
+    Its density is proportional to (alpha+T+u)^-(r+x+1) (beta+T+u)^-s, the integrand of the likelihood with r
+    one more and s one less; solved by bisection in log(1 + u / (alpha + T)).
+
+    Returns
+    -------
+    ndarray, shape (n,)
+    """
+    r, alpha, s, beta = parameters
+    shifted = np.array([r + 1, alpha, s - 1, beta])
+    start = alpha + T
+
+    def log_integral(v: Array) -> Array:
+        found = moments(shifted, x, T, T + start * np.expm1(v), all_moments=False)
+        with np.errstate(divide="ignore"):
+            return np.log(found.sums[0]) + found.log_scale
+
+    # Beyond it the density has dropped by e^-40.
+    high = np.minimum(np.log1p((alpha + beta) / start) + 40 / (r + x + s), _LONGEST)
+    target = log_integral(high) - np.log(2)
+    low = np.zeros_like(high)
+    for _ in range(40):
+        middle = 0.5 * (low + high)
+        early = log_integral(middle) < target
+        low, high = np.where(early, middle, low), np.where(early, high, middle)
+    return start * np.expm1(high)

@@ -22,7 +22,7 @@ _PANEL = 1.3
 
 
 def horizon_nodes(start: Array, t: float, rate: float) -> Iterator[tuple[Array, Array]]:
-    """Nodes tau = time / start and weights e^(-rate time) d time over (0, t], smooth in log(start + time).
+    """Nodes and weights e^(-rate time) d time over (0, t], dense where time is small against `start`.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def horizon_nodes(start: Array, t: float, rate: float) -> Iterator[tuple[Array, 
 
     Yields
     ------
-    tau, weight : ndarray, shape (n,)
+    time, weight : ndarray, shape (n,)
     """
     end = min(t, _DISCOUNTED_AWAY / rate) if rate > 0 else t
     length = np.log1p(end / start)
@@ -41,5 +41,5 @@ def horizon_nodes(start: Array, t: float, rate: float) -> Iterator[tuple[Array, 
     nodes, weights = gauss(10)
     for panel in range(panels):
         for node, weight in zip(nodes, weights, strict=True):
-            tau = np.expm1(length * ((panel + 0.5 + 0.5 * node) / panels))
-            yield tau, (0.5 * weight / panels) * length * start * (1 + tau) * np.exp(-rate * start * tau)
+            time = start * np.expm1(length * ((panel + 0.5 + 0.5 * node) / panels))
+            yield time, (0.5 * weight / panels) * length * (start + time) * np.exp(-rate * time)

@@ -1,0 +1,124 @@
+"""BG/NBD and MBG/NBD."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from .equations import betageo, draws
+from .equations.beta_mean import mean_over_dropout
+from .equations.counts import Counts
+from .equations.curves import along_curves
+from .equations.quadrature import horizon_nodes
+from .equations.types import Array
+from .fit import Coordinates
+from .purchases import SHAPES, TIMES, PurchaseModel
+
+
+class _BetaGeo(PurchaseModel):
+    """BG/NBD and MBG/NBD: coordinates log r, log(alpha/r), log(a/b), log b."""
+
+    _coordinates = Coordinates(
+        ("r", "alpha", "a", "b"),
+        np.array([[1.0, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 0, 1]]),
+        np.array([SHAPES[0], TIMES[0], TIMES[0], SHAPES[0]]),
+        np.array([SHAPES[1], TIMES[1], SHAPES[1], SHAPES[1]]),
+    )
+    _starts = ((-0.7, 0.0, -1.0, 0.5), (0.7, -1.0, 0.0, -1.0), (-1.5, 1.5, -2.5, 2.0))
+    _time_powers = (0, 1, 0, 0)
+    _chances: ClassVar[int]
+
+    def _alive(self, x: Array, t_x: Array, T: Array) -> Array:
+        return betageo.probability_alive(self._parameters(), x, t_x, T, self._chances)
+
+    def _active(self, x: Array, t_x: Array, T: Array, t: float) -> Array:
+        return self._alive(x, t_x, T) * -np.expm1(-(self._parameters()[0] + x) * np.log1p(
+            t / (self._parameters()[1] + T)))  # fmt: skip
+
+    def _purchases(self, x: Array, T: Array, t: float) -> Array:
+        r, alpha, a, b = self._parameters()
+
+        def curve(x: Array, start: Array) -> Array:
+            return mean_over_dropout(a, b + x + self._chances, r + x, t / start)
+
+        return along_curves(curve, x, alpha + T)
+
+    def _discounted(self, x: Array, T: Array, t: float, rate: float) -> Array:
+        r, alpha, a, b = self._parameters()
+
+        def curve(x: Array, start: Array) -> Array:
+            # By parts: Int e^(-rate u) dE(u) = e^(-rate t) E(t) + rate Int e^(-rate u) E(u) du.
+            total = np.exp(-rate * t) * mean_over_dropout(a, b + x + self._chances, r + x, t / start)
+            if rate > 0:
+                # Purchases end on the scale of the wait over the dropout probability.
+                scale = start / (1 + (r + x) * a / (a + b + x + self._chances))
+                for time, weight in horizon_nodes(scale, t, rate):
+                    bought = mean_over_dropout(a, b + x + self._chances, r + x, time / start)
+                    total += rate * weight * bought
+            return total
+
+        return along_curves(curve, x, alpha + T)
+
+    def _counts(self, x: Array, T: Array, t: float, most: int) -> Array:
+        r, alpha, a, b = self._parameters()
+        return betageo.counts_if_alive(a, b + x + self._chances, r + x, t / (alpha + T), most)
+
+    def _draw(self, rng: np.random.Generator, alive: Array, x: Array, T: Array, t: float) -> Array:
+        return draws.geometric_purchases(rng, self._parameters(), alive, x, T, t, self._chances)
+
+    def _wait(self, x: Array, T: Array) -> Array:
+        # Dropout happens at purchases only: the wait of a living customer is Lomax(r + x, alpha + T).
+        r, alpha = self._parameters()[:2]
+        return (alpha + T) * np.expm1(np.minimum(np.log(2) / (r + x), 700))
+
+
+class BetaGeoModel(_BetaGeo):
+    """BG/NBD: Poisson purchases, dropout with some probability after each repeat purchase.
+
+    Rates are Gamma(r, alpha) over customers, dropout probabilities Beta(a, b). Fader, Hardie & Lee (2005),
+    "Counting your customers the easy way", Marketing Science 24(2). A customer without repeat purchase counts
+    as alive with certainty: rank risk by :meth:`probability_active`, never by :meth:`probability_alive`.
+
+    Attributes
+    ----------
+    params_ : dict
+        r, alpha (days), a, b.
+    fit_report_ : FitReport
+        Whether and how far to trust the fit.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> summary = pd.DataFrame({"frequency": [0, 2, 0, 5], "recency": [0, 60, 0, 90], "T": [99, 90, 80, 99]})
+    >>> model = BetaGeoModel().fit(summary)
+    >>> model.probability_alive(summary)[0]
+    np.float64(1.0)
+    """
+
+    _chances = 0
+
+    @staticmethod
+    def _likelihood(parameters: Array, counts: Counts) -> tuple[float, Array, Array]:
+        return betageo.log_likelihood(parameters, counts, 0)
+
+
+class ModifiedBetaGeoModel(_BetaGeo):
+    """MBG/NBD: as the BG/NBD, but a customer may also drop out right after the first purchase.
+
+    Batislam, Denizel & Filiztekin (2007), International Journal of Research in Marketing 24(3). P(alive) of
+    one-time buyers is below 1, which makes this the safe default.
+
+    Attributes
+    ----------
+    params_ : dict
+        r, alpha (days), a, b.
+    fit_report_ : FitReport
+        Whether and how far to trust the fit.
+    """
+
+    _chances = 1
+
+    @staticmethod
+    def _likelihood(parameters: Array, counts: Counts) -> tuple[float, Array, Array]:
+        return betageo.log_likelihood(parameters, counts, 1)

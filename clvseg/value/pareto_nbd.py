@@ -1,0 +1,70 @@
+"""Pareto/NBD."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .equations import draws, pareto
+from .equations.counts import Counts, distinct_histories
+from .equations.curves import along_curves
+from .equations.types import Array
+from .fit import Coordinates
+from .purchases import SHAPES, TIMES, PurchaseModel
+
+
+class ParetoNBDModel(PurchaseModel):
+    """Pareto/NBD: Poisson purchases, dropout at any time.
+
+    Rates are Gamma(r, alpha) over customers, dropout rates Gamma(s, beta). Schmittlein, Morrison & Colombo
+    (1987), "Counting your customers", Management Science 33(1).
+
+    Attributes
+    ----------
+    params_ : dict
+        r, alpha (days), s, beta (days).
+    fit_report_ : FitReport
+        Whether and how far to trust the fit.
+    """
+
+    _coordinates = Coordinates(
+        ("r", "alpha", "s", "beta"),
+        np.array([[1.0, 0, 0, 0], [1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 1, 1]]),
+        np.array([SHAPES[0], TIMES[0], SHAPES[0], TIMES[0]]),
+        np.array([SHAPES[1], TIMES[1], SHAPES[1], TIMES[1]]),
+    )
+    _starts = ((-0.5, 0.0, -0.5, 0.5), (0.7, -1.0, 0.7, 0.0), (-1.5, 1.5, -1.5, -1.0))
+    _time_powers = (0, 1, 0, 1)
+
+    @staticmethod
+    def _likelihood(parameters: Array, counts: Counts) -> tuple[float, Array, Array]:
+        return pareto.log_likelihood(parameters, counts)
+
+    def _alive(self, x: Array, t_x: Array, T: Array) -> Array:
+        x, t_x, T, inverse = distinct_histories(x, t_x, T)
+        found = pareto.probability_alive(self._parameters(), x, t_x, T)
+        return found if inverse is None else found[inverse]
+
+    def _active(self, x: Array, t_x: Array, T: Array, t: float) -> Array:
+        x, t_x, T, inverse = distinct_histories(x, t_x, T)
+        found = 1 - pareto.probability_none(self._parameters(), x, t_x, T, t)
+        return found if inverse is None else found[inverse]
+
+    def _purchases(self, x: Array, T: Array, t: float) -> Array:
+        return pareto.purchases_if_alive(self._parameters(), x, T, t)
+
+    def _discounted(self, x: Array, T: Array, t: float, rate: float) -> Array:
+        return pareto.discounted_if_alive(self._parameters(), x, T, t, rate)
+
+    def _counts(self, x: Array, T: Array, t: float, most: int) -> Array:
+        return pareto.counts_if_alive(self._parameters(), x, T, t, most)
+
+    def _draw(self, rng: np.random.Generator, alive: Array, x: Array, T: Array, t: float) -> Array:
+        return draws.pareto_purchases(rng, self._parameters(), alive, x, T, t)
+
+    def _wait(self, x: Array, T: Array) -> Array:
+        parameters = self._parameters()
+
+        def curve(x: Array, start: Array) -> Array:
+            return pareto.median_wait(parameters, x, start - parameters[1])
+
+        return along_curves(curve, x, parameters[1] + T)

@@ -1,0 +1,72 @@
+"""The figures carry the Run's numbers, and are valid Vega-Lite at both widths."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from clvseg.report import figures
+from clvseg.report.pictures import PHONE_WIDTH, plan
+from clvseg.run import Run
+
+
+def rows_with(spec: dict[str, Any], column: str) -> list[dict[str, Any]]:
+    return [row for rows in spec["datasets"].values() for row in rows if column in row]
+
+
+@pytest.fixture(scope="module")
+def specs(run: Run) -> dict[str, dict[str, Any]]:
+    return {name: chart.to_dict() for name, chart in figures(run).items()}
+
+
+def test_names_are_sorted_and_complete(specs: dict[str, dict[str, Any]]) -> None:
+    assert list(specs) == [
+        "clusters", "deciles", "drivers_churn", "drivers_value", "leaderboard_churn", "leaderboard_value",
+        "reliability", "rfm_grid", "segments", "segments_later", "value_risk_map", "weekly_revenue",
+    ]  # fmt: skip
+
+
+def test_forecast_is_the_total_spread_over_the_weeks(run: Run, specs: dict[str, dict[str, Any]]) -> None:
+    (forecast,) = rows_with(specs["weekly_revenue"], "label")
+    total = run.facts["total"]
+    assert forecast["revenue"] * 39 == pytest.approx(total["predicted"])
+    assert forecast["low"] * 39 == pytest.approx(total["low"])
+    assert forecast["high"] * 39 == pytest.approx(total["high"])
+    assert pd.Timestamp(forecast["end"]) == pd.Timestamp("1999-03-30")
+
+
+def test_tenths_are_per_customer(run: Run, specs: dict[str, dict[str, Any]]) -> None:
+    drawn = pd.DataFrame(rows_with(specs["deciles"], "decile")).set_index("decile")
+    truth = run.deciles.set_index("decile")
+    assert drawn["actual"].to_numpy() == pytest.approx((truth["actual"] / truth["customers"]).to_numpy())
+    assert drawn["share"].sum() == pytest.approx(1.0)
+
+
+def test_map_holds_the_segments(run: Run, specs: dict[str, dict[str, Any]]) -> None:
+    drawn = pd.DataFrame(rows_with(specs["value_risk_map"], "churn_probability")).drop_duplicates("number")
+    assert drawn["segment"].tolist() == run.segments["segment"].tolist()
+    assert drawn["value_per_customer"].tolist() == run.segments["value_per_customer"].tolist()
+
+
+def test_grid_counts_every_customer(run: Run, specs: dict[str, dict[str, Any]]) -> None:
+    assert sum(row["many"] for row in rows_with(specs["rfm_grid"], "many")) == len(run.scores)
+
+
+def test_drivers_are_shares_of_the_whole(specs: dict[str, dict[str, Any]]) -> None:
+    shares = [row["share"] for row in rows_with(specs["drivers_churn"], "share")]
+    assert shares == sorted(shares, reverse=True)
+    assert sum(shares) == pytest.approx(1.0)
+
+
+def test_our_row_is_blue_in_the_leaderboards(specs: dict[str, dict[str, Any]]) -> None:
+    for name in ("leaderboard_value", "leaderboard_churn"):
+        inks = {row["label"]: row["ink"] for row in rows_with(specs[name], "ink")}
+        assert len(set(inks.values())) == 2
+        assert list(inks.values()).count(inks["hybrid (in use)"]) == 1
+
+
+def test_phone_figures_are_valid_too(run: Run) -> None:
+    for figure in plan(run).values():
+        assert figure.draw(width=PHONE_WIDTH).to_dict()["datasets"]

@@ -1,0 +1,79 @@
+"""Parameter draws, bootstrap and simulated outcomes: right on average, right in spread, reproducible."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clvseg.errors import DataError
+from clvseg.value import BetaGeoModel, GammaGammaModel, ModifiedBetaGeoModel, ParetoNBDModel, ValueModel
+from clvseg.value.uncertainty import draw_parameters
+
+KINDS = [BetaGeoModel, ModifiedBetaGeoModel, ParetoNBDModel]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_hessian_and_bootstrap_agree(kind, cdnow_days, rng):
+    """Two estimates of the same spread of the log-parameters, within sampling error of 60 resamples."""
+    model = kind().fit(cdnow_days)
+    spread = np.sqrt(np.diag(model.covariance_))
+    drawn = np.log(draw_parameters(model.params_, model.covariance_, 4000, rng))
+    np.testing.assert_allclose(drawn.std(axis=0), spread, rtol=0.06)
+    np.testing.assert_allclose(
+        drawn.mean(axis=0), np.log(list(model.params_.values())), atol=4 * spread.max() / 60
+    )
+    resampled = np.log(model.bootstrap_parameters(cdnow_days, 60, rng))
+    assert (np.abs(np.log(resampled.std(axis=0) / spread)) < 0.6).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_simulated_purchases_have_the_right_distribution(kind, cdnow_days, rng):
+    """At fixed parameters, means and shares of the draws are the closed forms."""
+    model = kind().fit(cdnow_days)
+    few = cdnow_days.sort_values("frequency").iloc[[0, 1000, 1800, 2200, 2350]]
+    many = pd.concat([few] * 4000)
+    fixed = np.tile(list(model.params_.values()), (5, 1))
+    drawn = model.simulate_purchases(many, 273, fixed, rng).reshape(-1, len(few))
+    error = drawn.std(axis=0) / np.sqrt(len(drawn)) + 1e-9
+    assert (np.abs(drawn.mean(axis=0) - model.expected_purchases(few, 273)) < 4.5 * error).all()
+    counts = model.probability_counts(few, 273, 3)
+    for k in range(4):
+        np.testing.assert_allclose((drawn == k).mean(axis=0), counts[:, k], atol=0.016)
+
+
+def test_simulated_value(cdnow_days):
+    """Mean near the expectation, total interval around it, same seed same outcomes."""
+    model = ValueModel(ModifiedBetaGeoModel(), GammaGammaModel()).fit(cdnow_days, cdnow_days)
+    outcomes = model.simulate_outcomes(cdnow_days, cdnow_days, 273, draws=300, seed=5)
+    again = model.simulate_outcomes(cdnow_days, cdnow_days, 273, draws=300, seed=5)
+    np.testing.assert_array_equal(outcomes.value, again.value)
+    assert outcomes.with_parameters
+    total = outcomes.totals((0.5, 0.8, 0.95)).loc["all"]
+    expected = model.expected_value(cdnow_days, cdnow_days, 273).sum()
+    assert total["mean"] == pytest.approx(expected, rel=0.03)
+    ends = ["low_95", "low_80", "low_50", "high_50", "high_80", "high_95"]
+    assert (np.diff(total[ends]) > 0).all()
+    assert total["low_50"] < expected < total["high_50"] or abs(expected / total["mean"] - 1) < 0.03
+    each = outcomes.intervals(0.8)
+    assert each.index.equals(cdnow_days.index)
+    assert (each["low"] <= each["high"]).all()
+    groups = pd.Series(np.where(cdnow_days["frequency"] > 0, "repeat", "once"), cdnow_days.index)
+    parts = outcomes.totals((0.8,), groups)
+    assert parts["mean"].sum() == pytest.approx(total["mean"])
+    with pytest.raises(DataError, match="between 0 and 1"):
+        outcomes.intervals(80)
+    with pytest.raises(DataError, match="same customers"):
+        outcomes.totals((0.8,), groups.iloc[::-1])
+
+
+def test_a_fit_at_a_bound_says_that_its_parameters_are_held(rng):
+    T = rng.uniform(50, 400, 500)
+    x = rng.poisson(rng.gamma(1.0, 1 / 40, 500) * T)
+    last = np.where(x > 0, T * rng.uniform(size=500) ** (1 / np.maximum(x, 1)), 0.0)
+    summary = pd.DataFrame({"frequency": x, "recency": last, "T": T})
+    spend = pd.DataFrame({"frequency": x + 1, "monetary_value": rng.gamma(6, 5, 500)})
+    model = ValueModel(BetaGeoModel(), GammaGammaModel()).fit(summary, spend)
+    outcomes = model.simulate_outcomes(summary, spend, 90, draws=20, seed=1)
+    assert not outcomes.with_parameters
+    assert np.isfinite(outcomes.value).all()
