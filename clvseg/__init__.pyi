@@ -1,10 +1,10 @@
 from .config import Settings as Settings
 from .data.transactions import Transactions as Transactions
+from .results import publish as publish
 from .run import Run as Run
 from .workflow import check as check
 from .workflow import evaluate as evaluate
 from .workflow import fit as fit
-from .workflow import publish as publish
 from .workflow import score_run as score_run
 
 __all__ = ["Run", "Settings", "Transactions", "check", "evaluate", "fit", "publish", "score_run"]

@@ -82,11 +82,13 @@ def check(settings: SettingsFile, as_json: AsJson = False, strict: Strict = Fals
 @app.command()
 def fit(settings: SettingsFile, as_json: AsJson = False, strict: Strict = False) -> None:
     """Do the main job: check, judge on later data, fit, score, segment, explain, track, report."""
-    from clvseg import workflow
+    from clvseg import results, workflow
 
+    asked = _read(settings)
+    results.require_writable(asked)
     with _progress() as step:
-        run = workflow.fit(_read(settings), progress=step)
-        published = workflow.publish(run, progress=step)
+        run = workflow.fit(asked, progress=step)
+        published = results.publish(run, progress=step)
     if as_json:
         _print_json(
             {
@@ -153,9 +155,9 @@ def report(
     to: Annotated[Path, typer.Option("--to", help="HTML file to write")] = Path("report.html"),
 ) -> None:
     """Write the report of a saved run anew."""
-    from clvseg import workflow
+    from clvseg import results
 
-    workflow.report(run, to)
+    results.report(run, to)
     print(f"Wrote {to}")
 
 

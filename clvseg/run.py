@@ -26,15 +26,18 @@ class Run:
         Single facts: ``as_of``, ``cutoff`` and ``first_day`` (ISO dates), ``horizon_days``, ``holdout_days``,
         ``customers``, ``currency`` (may be None), ``total`` (dict ``predicted, low, high, level``: revenue of
         the horizon with its interval), ``expected_churners``, ``data_hash``, ``base_model``, ``version``.
+        Of the later period: ``model_value`` and ``model_churn`` (our rows of the leaderboards), ``coverage``
+        (share of customers whose revenue lay within their interval), ``holdout_total`` (dict ``predicted,
+        low, high, actual``).
     profile : dict
         Counts of what was read, dropped, merged and netted.
     models : dict
-        The fitted models as JSON: ``value``, ``hybrid``, ``churn``, ``segmentation``, ``intervals``.
+        The fitted models as JSON; see :meth:`clvseg.scores.Scorer.to_dict`.
     scores, segments, later, leaderboard_value, leaderboard_churn, findings : DataFrame
         The tables of :mod:`clvseg.frames`.
     deciles : DataFrame
-        ``decile`` (1 = ranked highest), ``customers``, ``predicted``, ``actual`` (money per customer), all of
-        the later period.
+        ``decile`` (1 = ranked highest), ``customers``, ``predicted``, ``actual`` (money, sums of the later
+        period).
     calibration : DataFrame
         ``predicted``, ``observed`` (0..1), ``customers``: churn probability against what followed.
     weekly : DataFrame

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import json
 import os
 import re
-import shutil
-import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +20,7 @@ from clvseg.config import ColumnSettings, Settings, ValueSettings
 from clvseg.data.features import feature_catalogue
 from clvseg.data.summary import outcomes, revenue_by_week
 from clvseg.data.transactions import Transactions
-from clvseg.errors import ClvsegError, ConfigError, DataError
+from clvseg.errors import ConfigError, DataError
 from clvseg.evaluation.leaderboard import (
     HYBRID,
     LAST_PERIOD,
@@ -42,7 +39,7 @@ from clvseg.segments import Segmentation, later_table, segments_table
 from clvseg.value import GammaGammaModel, ValueModel
 from clvseg.value.hybrid import HybridValueModel
 from clvseg.value.intervals import ValueIntervals
-from clvseg.value.origins import build_panel
+from clvseg.value.origins import ModelBase, build_panel
 
 Step = Callable[[str], None]
 
@@ -109,7 +106,7 @@ def fit(settings: Settings, source: Any = None, *, progress: Step = _silent) -> 
     progress("Fitting on the whole log")
     learned = _learn(transactions, as_of, settings.horizon_days, settings)
     progress("Scoring the customers and finding their reasons")
-    scorer = learned.scorer
+    scorer = learned.scorer(settings)
     scores = scorer.score_features(learned.panel.current, as_of)
     progress("Explaining the segments by SHAP")
     people = learned.people
@@ -178,8 +175,19 @@ class _Learned:
     """What was fitted as of one day, and the customers of that day with their predictions."""
 
     panel: Panel
-    scorer: Scorer
+    base: ModelBase
+    hybrid: HybridValueModel
+    churn: ChurnModel
+    intervals: ValueIntervals
+    segmentation: Segmentation
     people: pd.DataFrame
+
+    def scorer(self, settings: Settings) -> Scorer:
+        """Add the reasons."""
+        reasons = ReasonCodes(settings.seed).fit(self.churn, self.people)
+        return Scorer(
+            settings, self.base, self.hybrid, self.churn, self.intervals, self.segmentation, reasons
+        )
 
 
 def _learn(transactions: Transactions, as_of: dt.date, horizon_days: int, settings: Settings) -> _Learned:
@@ -199,9 +207,7 @@ def _learn(transactions: Transactions, as_of: dt.date, horizon_days: int, settin
         high_risk=settings.churn.high,
         seed=seed,
     ).fit(people)
-    reasons = ReasonCodes(seed).fit(churn, people)
-    scorer = Scorer(settings, base, hybrid, churn, intervals, segmentation, reasons)
-    return _Learned(panel, scorer, people)
+    return _Learned(panel, base, hybrid, churn, intervals, segmentation, people)
 
 
 def _value_fitter(settings: ValueSettings) -> Callable[[pd.DataFrame, pd.DataFrame], ValueModel]:
@@ -236,14 +242,14 @@ def _judge(
             hint="set as_of to the last complete day, or a longer horizon.",
         )
     progress("Measuring the accuracy beside lifetimes and the naive rows")
-    panel, scorer, people = learned.panel, learned.scorer, learned.people
+    panel, people = learned.panel, learned.people
     purchases = MODEL_NAMES[settings.value.purchases]
-    values = candidate_values(transactions, panel, scorer.hybrid, f"{purchases} + Gamma-Gamma")
-    risks = candidate_probabilities(panel, scorer.churn, purchases)
+    values = candidate_values(transactions, panel, learned.hybrid, f"{purchases} + Gamma-Gamma")
+    risks = candidate_probabilities(panel, learned.churn, purchases)
     actual, gone = later["value"].to_numpy(), 1 - later["active"].to_numpy()
     predicted, churn = people["predicted_value"].to_numpy(), people["churn_probability"].to_numpy()
-    ranges = scorer.intervals.predict(predicted, churn)
-    low, high = scorer.intervals.total(predicted)
+    ranges = learned.intervals.predict(predicted, churn)
+    low, high = learned.intervals.total(predicted)
     judged = Judged(
         facts={
             "cutoff": cutoff.isoformat(),
@@ -261,7 +267,7 @@ def _judge(
         leaderboard_value=value_leaderboard(values, actual, settings.seed),
         leaderboard_churn=churn_leaderboard(risks, gone, settings.seed),
         later=later_table(
-            scorer.segmentation.assign(people)["segment"], predicted, churn, later, settings.seed
+            learned.segmentation.assign(people)["segment"], predicted, churn, later, settings.seed
         ),
         findings=checks.findings_frame([]),
         deciles=decile_table(actual, predicted),
@@ -288,7 +294,7 @@ def _accuracy_findings(judged: Judged) -> list[checks.Finding]:
 
 def _model_findings(learned: _Learned, purchases: str) -> list[checks.Finding]:
     """Doubts about the models that score the customers."""
-    model = learned.scorer.base.value_model
+    model = learned.base.value_model
     return [
         *checks.check_spend(learned.people),
         *checks.check_fit(purchases, model.purchases_.fit_report_.status),
@@ -298,11 +304,11 @@ def _model_findings(learned: _Learned, purchases: str) -> list[checks.Finding]:
 
 def _drivers(learned: _Learned, seed: int) -> pd.DataFrame:
     """Say what drives value and churn over all customers."""
-    scorer, people = learned.scorer, learned.people
+    people = learned.people
     return pd.concat(
         [
             explain.drivers(explain.shap_values(model, people, sample=SHAP_SAMPLE, seed=seed), people, target)
-            for target, model in (("churn", scorer.churn), ("value", scorer.hybrid))
+            for target, model in (("churn", learned.churn), ("value", learned.hybrid))
         ],
         ignore_index=True,
     )
@@ -418,19 +424,6 @@ def explain_finding(code: str) -> str:
     return str(checks.about(code))
 
 
-def report(run: Path, to: Path) -> None:
-    """Write the report of a saved run anew.
-
-    Raises
-    ------
-    DataError
-        When the folder holds no run.
-    """
-    from clvseg.report import write_report
-
-    write_report(Run.load(run), to)
-
-
 def score_run(
     run: Run, source: Any, *, as_of: dt.date | None = None, progress: Step = _silent
 ) -> pd.DataFrame:
@@ -499,129 +492,3 @@ def score_to_file(
             f"cannot write {to}.", found=error.strerror, hint="give another file with --to."
         ) from None
     return len(scores)
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """Where the results of a run are: files on disk and, unless tracking is off, the MLflow run."""
-
-    folder: str
-    report: str
-    scores: str
-    segments: str
-    run_id: str | None = None
-    model_uri: str | None = None
-    mlflow_command: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as a dictionary."""
-        return asdict(self)
-
-
-def publish(run: Run, *, progress: Step = _silent) -> Published:
-    """Write a run's files and log it in MLflow.
-
-    The files go to a new folder ``OUTPUT/runs/TIME``, which appears only when it is complete;
-    ``OUTPUT/latest`` then points to it.
-
-    Parameters
-    ----------
-    run : Run
-        What :func:`fit` returned.
-    progress : callable, optional
-        Called with the title of each step.
-
-    Returns
-    -------
-    Published
-
-    Raises
-    ------
-    ConfigError
-        When the output folder cannot be written.
-    ClvsegError
-        When the MLflow store cannot be reached; the files are complete by then.
-    """
-    root = require_writable(run.settings)
-    progress("Writing scores, segments and report")
-    folder = _write_folder(run, root)
-    latest = root / "latest"
-    places = {
-        "folder": str(folder),
-        "report": str(latest / "report.html"),
-        "scores": str(latest / "scores.parquet"),
-        "segments": str(latest / "segments.csv"),
-    }
-    if not run.settings.tracking.enabled:
-        return Published(**places)
-    progress("Logging the run and its model in MLflow")
-    from clvseg import tracking
-
-    logged = tracking.log_run(run, folder)
-    return Published(
-        **places, run_id=logged.run_id, model_uri=logged.model_uri, mlflow_command=logged.command
-    )
-
-
-def require_writable(settings: Settings) -> Path:
-    """Return the output folder, made if need be; refuse early when nothing can be written there.
-
-    Raises
-    ------
-    ConfigError
-        When the folder cannot be made or written.
-    """
-    root = Path(settings.output)
-    try:
-        (root / "runs").mkdir(parents=True, exist_ok=True)
-        probe = root / f".probe-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise ConfigError(
-            f"cannot write results to {root}.", found=error.strerror, hint="set output to another folder."
-        ) from None
-    return root
-
-
-def _write_folder(run: Run, root: Path) -> Path:
-    """Write everything into a hidden folder, then move it into place and point ``latest`` at it."""
-    from clvseg.report import write_charts, write_report
-
-    _sweep(root)
-    building = root / f".building-{os.getpid()}-{time.time_ns()}"
-    try:
-        building.mkdir()
-        run.save(building)
-        write_report(run, building / "report.html")
-        write_charts(run, building / "charts")
-        folder = _free_name(root / "runs")
-        building.rename(folder)
-    except OSError as error:
-        raise ClvsegError(
-            f"could not write the results to {root}.", found=error.strerror, hint="is the disk full?"
-        ) from error
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
-    link = root / f".latest-{os.getpid()}"
-    link.unlink(missing_ok=True)
-    link.symlink_to(Path("runs") / folder.name)
-    link.replace(root / "latest")
-    return folder
-
-
-def _free_name(runs: Path) -> Path:
-    """Name a run's folder by the time, with a number where two end in the same second."""
-    stamp = dt.datetime.now(dt.UTC).strftime("%Y%m%d-%H%M%S")
-    names = [stamp, *(f"{stamp}-{i}" for i in range(2, 1000))]
-    return next(runs / name for name in names if not (runs / name).exists())
-
-
-def _sweep(root: Path) -> None:
-    """Remove what killed runs left behind; leave what a living process is still building."""
-    for place in root.glob(".building-*"):
-        pid = int(place.name.split("-")[1])
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, 0)
-            continue
-        shutil.rmtree(place, ignore_errors=True)

@@ -30,7 +30,8 @@ def shop(tmp_path):
         customer, time, amount = columns
         toml = tmp_path / "clvseg.toml"
         toml.write_text(
-            f'name = "shop"\nhorizon = "8w"\n{more}\n[tracking]\nenabled = false\n[data]\nsource = "orders.csv"\n'
+            f'name = "shop"\nhorizon = "8w"\n{more}\n[tracking]\nenabled = false\n'
+            f'[data]\nsource = "orders.csv"\n'
             f'[data.columns]\ncustomer = "{customer}"\ntime = "{time}"\namount = "{amount}"\n',
             encoding="utf-8",
         )

@@ -5,7 +5,7 @@ import pytest
 
 import clvseg
 
-HEAVY = "mlflow shap lightgbm lifetimes numba sklearn pandas duckdb altair scipy matplotlib".split()
+HEAVY = {"mlflow", "shap", "lightgbm", "lifetimes", "numba", "sklearn", "pandas", "duckdb", "altair", "scipy"}
 
 
 def loaded(code):

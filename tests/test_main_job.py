@@ -1,4 +1,4 @@
-"""The main job, whole: CDNOW's 1/10 sample through fit, publish, MLflow, scoring again, crashes and company."""
+"""The main job, whole, on CDNOW's 1/10 sample: fit, publish, MLflow, scoring again, crashes and company."""
 
 import json
 import os

@@ -72,12 +72,14 @@ _COLUMN_WORDS = {
     "since_last": "days since the last order",
     "past_revenue": "revenue so far",
     "T": "days since the first order",
+    "churn_probability": "churn probability",
 }
 _ADJECTIVES = {
     "predicted_value": ("value", ("lower", "lowest"), ("higher", "highest")),
     "since_last": ("silence", ("shorter", "shortest"), ("longer", "longest")),
     "past_revenue": ("spend", ("lower", "lowest"), ("higher", "highest")),
     "T": ("tenure", ("shorter", "shortest"), ("longer", "longest")),
+    "churn_probability": ("risk", ("lower", "lowest"), ("higher", "highest")),
 }
 
 
@@ -167,16 +169,16 @@ def split_segments(base: NDArray[np.object_], frame: pd.DataFrame, smallest: int
     """Divide the largest segments while there are fewer than five, or one holds over half of the customers.
 
     A segment is divided into equally large parts by predicted value; where that does not vary, by days since
-    the last order, revenue so far or days since the first order. Every part holds at least `smallest`
-    customers and neighbouring parts' means differ by at least 5 %; where that cannot be, the next largest is
-    divided, and there may be fewer than five segments when the customers cannot be told apart.
+    the last order, revenue so far, days since the first order or churn probability. Every part holds at least
+    `smallest` customers and neighbouring parts' means differ by at least 5 %; where that cannot be, the next
+    largest is divided, and there may be fewer than five segments when the customers cannot be told apart.
 
     Parameters
     ----------
     base : ndarray of str, shape (customers,)
         Segment of each customer before splitting.
     frame : DataFrame
-        Columns ``predicted_value``, ``since_last``, ``past_revenue``, ``T``.
+        Columns ``predicted_value``, ``since_last``, ``past_revenue``, ``T``, ``churn_probability``.
     smallest : int
         Customers.
 

@@ -115,14 +115,14 @@ class Coordinates:
 
 
 def search(
-    coarse: Objective, fine: Objective, starts: Sequence[Array], coordinates: Coordinates, what: str
+    objectives: Sequence[Objective], starts: Sequence[Array], coordinates: Coordinates, what: str
 ) -> Optimum:
-    """Run every start on `coarse`, compare the ends on `fine` and finish the best there.
+    """Run every start on the first objective and carry the best end through to the last.
 
     Parameters
     ----------
-    coarse, fine : callable
-        The objective on a thinned and on the whole data (may be the same).
+    objectives : sequence of callable
+        The objective on ever larger parts of the data; the last on all of it.
     starts : sequence of ndarray, shape (k,)
         Coordinates.
     coordinates : Coordinates
@@ -136,21 +136,21 @@ def search(
         When no start leads to a finite likelihood.
     """
     box = coordinates.lower, coordinates.upper
-    ends = [maximise(coarse, start, *box) for start in starts]
-    ends = [end for end in ends if np.isfinite(end.value)]
-    if coarse is fine:
+    ends = [maximise(objectives[0], start, *box) for start in starts]
+    if len(objectives) == 1:
         return _best(ends, what)
     distinct: list[Optimum] = []
-    for end in sorted(ends, key=lambda end: -end.value):
+    for end in sorted((end for end in ends if np.isfinite(end.value)), key=lambda end: -end.value):
         if all(np.abs(end.theta - other.theta).max() > 1e-3 for other in distinct):
             distinct.append(end)
     if len(distinct) > 1:
-        distinct.sort(key=lambda end: -fine(end.theta)[0])
-    for end in distinct:
-        optimum = maximise(fine, end.theta, *box)
+        distinct.sort(key=lambda end: -objectives[-1](end.theta)[0])
+    for optimum in distinct:
+        for objective in objectives[1:]:
+            optimum = maximise(objective, optimum.theta, *box)
         if np.isfinite(optimum.value) and optimum.converged:
             return optimum
-    return _best([maximise(fine, start, *box) for start in starts], what)
+    return _best([maximise(objectives[-1], start, *box) for start in starts], what)
 
 
 def _best(ends: Sequence[Optimum], what: str) -> Optimum:

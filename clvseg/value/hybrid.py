@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
+from scipy.optimize import brentq
 from sklearn.exceptions import NotFittedError
 
 from clvseg.boosting import (
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 _TWEEDIE_POWER = 1.5
 _OBJECTIVE = {"objective": "tweedie", "tweedie_variance_power": _TWEEDIE_POWER}
-_SHARE = 0.5
+_SHARE = 0.4
 _FLOOR = 1e-3
 _SMALLEST = 1e-9
 _MIN_BUYERS = 200
@@ -82,9 +83,11 @@ class HybridValueModel:
     """Revenue of each customer within the horizon.
 
     Two LightGBM models with Tweedie loss learn value relative to their origin's mean: one starts from the
-    log of the purchase and spend models' expectation, one from nothing. Their log-scale mean ranks the
-    customers; the sum over customers is that of the purchase and spend models, moved by part of the error
-    those made at the origins. Where the origins do not show that boosting helps, the value is the
+    log of the purchase and spend models' expectation ("guided"), one from nothing. Their weighted log-scale
+    mean ranks the customers. Its spread is that of the guided model: customers are older at the cutoff than
+    they were at the origins, which the free model cannot know and the expectation does. The sum over
+    customers is that of the purchase and spend models, moved by part of the error those made at the
+    origins. Where the origins do not show that boosting helps, the value is the
     purchase and spend models' own, with the same total.
 
     Parameters
@@ -106,6 +109,10 @@ class HybridValueModel:
         the purchase and spend models less that of the mix) and ``sureness`` (gain / its standard error).
     errors : OriginErrors
         How far the models' totals were off.
+    scale : float
+        Money; mean expectation of the customers it was fitted for.
+    spread, level : float
+        What the log-scale mean is multiplied by (already in the weights of `parts`), and what is added.
     out_of_fold : ndarray of float, shape (rows,)
         Money; the predictions behind `evidence` on the panel's rows, with each origin's actual total.
         Not saved.
@@ -120,6 +127,7 @@ class HybridValueModel:
         self.errors = OriginErrors()
         self.out_of_fold = np.empty(0)
         self.scale: float | None = None
+        self.spread = 1.0
         self.level = 0.0
 
     def fit(self, panel: Panel) -> Self:
@@ -131,7 +139,7 @@ class HybridValueModel:
             From `clvseg.value.origins.build_panel`.
         """
         expected = panel.current["horizon_value"].to_numpy()
-        self.features, self.parts, self.level = panel.features, [], 0.0
+        self.features, self.parts, self.spread, self.level = panel.features, [], 1.0, 0.0
         self.scale = max(float(expected.mean()), _SMALLEST)
         self.errors = OriginErrors.measure(panel)
         self._boost(panel)
@@ -151,25 +159,37 @@ class HybridValueModel:
             self.evidence = compare(panel, relative, own, mixed)
             if self.evidence["sureness"] >= _MIN_SURENESS:
                 self.reason, own = "", mixed
-                self.parts = [(_SHARE, guided.booster), (1 - _SHARE, free.booster)]
+                self._mix(panel.current, guided.booster, free.booster)
             else:
                 self.reason = (
                     "boosting did not predict value better than the purchase model at earlier cutoffs"
                 )
         self.out_of_fold = _with_totals(panel, own)
 
-    def offset(self, frame: pd.DataFrame) -> FloatArray:
-        """What the log of the value holds besides the boosters, shape (rows,)."""
+    def _mix(self, current: pd.DataFrame, guided: lightgbm.Booster, free: lightgbm.Booster) -> None:
+        """Weigh the boosters so that predictions are spread as the guided model's are."""
+        self.parts = [(_SHARE, guided), (1 - _SHARE, free)]
+        alone = raw_score(guided, current, self.features) + self._guided(current)
+        self.spread = match_spread(self.raw(current), alone)
+        self.parts = [(self.spread * weight, booster) for weight, booster in self.parts]
+
+    def _guided(self, frame: pd.DataFrame) -> FloatArray:
+        """Where the guided booster starts from, over the horizon."""
+        return np.log(np.maximum(frame["horizon_value"].to_numpy() / self._fitted_scale(), _FLOOR))
+
+    def _fitted_scale(self) -> float:
         if self.scale is None:
             raise NotFittedError("This HybridValueModel is not fitted yet; call fit first.")
-        expected = frame["horizon_value"].to_numpy() / self.scale
+        return self.scale
+
+    def offset(self, frame: pd.DataFrame) -> FloatArray:
+        """What the log of the value holds besides the boosters, shape (rows,)."""
+        scale = self._fitted_scale()
         if not self.parts:
-            return np.log(np.maximum(expected, _SMALLEST)) + self.level
-        longer = np.maximum(frame["horizon_purchases"].to_numpy(), _SMALLEST) / np.maximum(
-            frame["expected_purchases"].to_numpy(), _SMALLEST
-        )
-        guided = np.log(np.maximum(expected, _FLOOR))
-        return _SHARE * guided + (1 - _SHARE) * np.log(longer) + self.level
+            return np.log(np.maximum(frame["horizon_value"].to_numpy() / scale, _SMALLEST)) + self.level
+        ahead = np.maximum(frame[["horizon_purchases", "expected_purchases"]].to_numpy(), _SMALLEST)
+        longer = np.log(ahead[:, 0] / ahead[:, 1])
+        return self.spread * (_SHARE * self._guided(frame) + (1 - _SHARE) * longer) + self.level
 
     def raw(self, frame: pd.DataFrame) -> FloatArray:
         """Log of the value: weighted raw scores of `parts` plus `offset`, shape (rows,)."""
@@ -203,6 +223,7 @@ class HybridValueModel:
             "evidence": self.evidence,
             "errors": {"purchases": list(self.errors.purchases), "spend": list(self.errors.spend)},
             "scale": self.scale,
+            "spread": self.spread,
             "level": self.level,
         }
 
@@ -214,7 +235,7 @@ class HybridValueModel:
         model.parts = [(weight, booster_from_text(text)) for weight, text in state["parts"]]
         model.reason, model.evidence = state["reason"], dict(state["evidence"])
         model.errors = OriginErrors(tuple(state["errors"]["purchases"]), tuple(state["errors"]["spend"]))
-        model.scale, model.level = state["scale"], state["level"]
+        model.scale, model.spread, model.level = state["scale"], state["spread"], state["level"]
         return model
 
 
@@ -236,6 +257,29 @@ def _fit_two(
     rows = panel.rows[features]
     guided = boost(rows, relative, start, fold, seed, _OBJECTIVE, increasing=_INCREASING)
     return guided, boost(rows, relative, None, fold, seed, _OBJECTIVE, increasing=_INCREASING)
+
+
+def match_spread(logs: FloatArray, like: FloatArray) -> float:
+    """What to multiply `logs` by so that the values are as unequal as those of `like`.
+
+    Unequal in the sense of the Gini coefficient of the exponentials; 1 where no factor from 1/2 to 2 does it.
+
+    Examples
+    --------
+    >>> like = np.linspace(-1.0, 1.0, 50)
+    >>> round(match_spread(like / 1.5, like), 6)
+    1.5
+    """
+
+    def unequal(values: FloatArray) -> float:
+        gained = np.cumsum(np.sort(np.exp(values - values.max()))[::-1])
+        return float(gained.mean() / gained[-1])
+
+    target = unequal(like)
+    ends = [unequal(factor * logs) - target for factor in (0.5, 2.0)]
+    if ends[0] * ends[1] >= 0:
+        return 1.0
+    return float(brentq(lambda factor: unequal(factor * logs) - target, 0.5, 2.0, xtol=1e-10))
 
 
 def _with_totals(panel: Panel, relative: FloatArray) -> FloatArray:

@@ -18,8 +18,8 @@ from .equations.newton import maximise
 from .equations.types import Array
 from .fit import Coordinates, FitReport, covariance, report, search
 
-# Histories on which the starts are tried; the best end is then finished on all of them.
-_COARSE = 2_000
+# Histories on which the starts are tried, and on which the best is brought near its end.
+_COARSE = (2_000, 20_000)
 SHAPES = (float(np.log(1e-4)), float(np.log(1e4)))
 # Waits are capped there: the median wait of a customer who hardly ever buys overflows.
 CENTURY = 36_500.0
@@ -76,11 +76,12 @@ class PurchaseModel(BaseEstimator, ABC):
                 hint="choose a later cutoff.",
             )
         coordinates = self._coordinates
-        thin = counts.thin(_COARSE)
-        fine = coordinates.objective(lambda p: self._likelihood(p, counts))
-        coarse = fine if thin is counts else coordinates.objective(lambda p: self._likelihood(p, thin))
+        parts = {id(part): part for part in (*(counts.thin(size) for size in _COARSE), counts)}
+        objectives = [
+            coordinates.objective(partial(self._likelihood, counts=part)) for part in parts.values()
+        ]
         starts = [np.array(start) for start in (*self._starts, self._start_from(counts))]
-        found = search(coarse, fine, starts, coordinates, type(self).__name__)
+        found = search(objectives, starts, coordinates, type(self).__name__)
         units = counts.scale ** np.array(self._time_powers)
         parameters = coordinates.parameters(found.theta) * units
         self.params_ = dict(zip(coordinates.names, map(float, parameters), strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -86,11 +87,11 @@ class GammaGammaModel(BaseEstimator):
         x, mean = x[seen], mean[seen]
         spend = gamma_gamma.count_spend(x, mean)
         thin = _thin(spend)
-        fine = _COORDINATES.objective(lambda parameters: gamma_gamma.log_likelihood(parameters, spend))
-        coarse = fine
-        if thin is not spend:
-            coarse = _COORDINATES.objective(lambda parameters: gamma_gamma.log_likelihood(parameters, thin))
-        found = search(coarse, fine, [np.array(one) for one in _STARTS], _COORDINATES, "Gamma-Gamma")
+        objectives = [
+            _COORDINATES.objective(partial(gamma_gamma.log_likelihood, spend=part))
+            for part in ((spend,) if thin is spend else (thin, spend))
+        ]
+        found = search(objectives, [np.array(one) for one in _STARTS], _COORDINATES, "Gamma-Gamma")
         units = np.array([1.0, 1.0, spend.scale])
         parameters = _COORDINATES.parameters(found.theta) * units
         self.params_ = dict(zip(_COORDINATES.names, map(float, parameters), strict=True))

@@ -72,7 +72,13 @@ def test_the_smallest_size_grows_with_the_customers():
 
 def test_one_segment_is_divided_into_five_equal_parts_by_value():
     frame = pd.DataFrame(
-        {"predicted_value": np.arange(1.0, 101.0), "since_last": 1, "past_revenue": 1, "T": 1}
+        {
+            "predicted_value": np.arange(1.0, 101.0),
+            "since_last": 1,
+            "past_revenue": 1,
+            "T": 1,
+            "churn_probability": 0.5,
+        }
     )
     splits = split_segments(np.full(100, "All", dtype=object), frame, 5)
     assert splits == {"All": Split("predicted_value", (21.0, 41.0, 61.0, 81.0))}
@@ -83,7 +89,9 @@ def test_one_segment_is_divided_into_five_equal_parts_by_value():
 
 def test_where_the_value_does_not_vary_the_days_since_the_last_order_decide():
     days = np.tile(np.arange(50.0), 4)
-    frame = pd.DataFrame({"predicted_value": 7.0, "since_last": days, "past_revenue": 1.0, "T": 99})
+    frame = pd.DataFrame(
+        {"predicted_value": 7.0, "since_last": days, "past_revenue": 1.0, "T": 99, "churn_probability": 0.5}
+    )
     splits = split_segments(np.full(200, "All", dtype=object), frame, 10)
     assert splits["All"].feature == "since_last"
     assert splits["All"].labels == [
@@ -95,10 +103,27 @@ def test_where_the_value_does_not_vary_the_days_since_the_last_order_decide():
     ]
 
 
+def test_where_nothing_else_varies_the_risk_decides():
+    frame = pd.DataFrame(
+        {"predicted_value": 7.0, "since_last": 1, "past_revenue": 1.0, "T": 9}, index=range(200)
+    )
+    splits = split_segments(
+        np.full(200, "All", dtype=object), frame.assign(churn_probability=np.linspace(0.05, 0.95, 200)), 10
+    )
+    assert splits["All"].feature == "churn_probability"
+    assert splits["All"].labels[-1] == "highest risk"
+
+
 def test_a_segment_with_over_half_of_the_customers_is_divided():
     base = np.repeat(np.array(["A", "B", "C", "D", "E"], dtype=object), [60, 10, 10, 10, 10])
     frame = pd.DataFrame(
-        {"predicted_value": np.arange(1.0, 101.0), "since_last": 1, "past_revenue": 1, "T": 1}
+        {
+            "predicted_value": np.arange(1.0, 101.0),
+            "since_last": 1,
+            "past_revenue": 1,
+            "T": 1,
+            "churn_probability": 0.5,
+        }
     )
     assert list(split_segments(base, frame, 5)) == ["A"]
     balanced = np.repeat(np.array(["A", "B", "C", "D", "E"], dtype=object), [50, 15, 15, 10, 10])
@@ -107,13 +132,17 @@ def test_a_segment_with_over_half_of_the_customers_is_divided():
 
 def test_no_part_of_a_divided_segment_is_too_small():
     values = np.r_[np.ones(97), 100.0, 100.0, 100.0]
-    frame = pd.DataFrame({"predicted_value": values, "since_last": 1, "past_revenue": 1, "T": 1})
+    frame = pd.DataFrame(
+        {"predicted_value": values, "since_last": 1, "past_revenue": 1, "T": 1, "churn_probability": 0.5}
+    )
     assert split_segments(np.full(100, "All", dtype=object), frame, 5) == {}
     assert split_segments(np.full(100, "All", dtype=object), frame, 3)["All"].cuts == (100.0,)
 
 
 def test_customers_who_are_alike_are_not_divided():
-    frame = pd.DataFrame({"predicted_value": [1.0] * 50, "since_last": 1, "past_revenue": 1, "T": 1})
+    frame = pd.DataFrame(
+        {"predicted_value": [1.0] * 50, "since_last": 1, "past_revenue": 1, "T": 1, "churn_probability": 0.5}
+    )
     assert split_segments(np.full(50, "All", dtype=object), frame, 2) == {}
 
 

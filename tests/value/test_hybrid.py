@@ -15,7 +15,7 @@ from sklearn.metrics import mean_tweedie_deviance
 from clvseg.data.summary import outcomes
 from clvseg.data.transactions import Transactions
 from clvseg.value import GammaGammaModel, ParetoNBDModel, ValueModel
-from clvseg.value.hybrid import HybridValueModel, OriginErrors, tweedie_deviance
+from clvseg.value.hybrid import HybridValueModel, OriginErrors, match_spread, tweedie_deviance
 from clvseg.value.origins import build_panel
 
 CUTOFF, DAYS = dt.date(1997, 12, 31), 181
@@ -42,7 +42,8 @@ def model(panel):
 
 def test_boosting_is_used_on_cdnow(model):
     assert model.reason == ""
-    assert [weight for weight, _ in model.parts] == [0.5, 0.5]
+    weights = [weight for weight, _ in model.parts]
+    assert weights == pytest.approx([0.4 * model.spread, 0.6 * model.spread])
     assert model.evidence["gain"] > 0
     assert model.evidence["sureness"] > 1
 
@@ -72,6 +73,19 @@ def test_origin_errors_by_hand(panel):
     )
     assert OriginErrors((0.4, 0.9), (0.1, 0.3)).correction == pytest.approx(0.75 * 0.2 + 0.25 * 0.4)
     assert OriginErrors().correction == 0.0
+
+
+def test_predictions_are_as_unequal_as_the_guided_models(panel, model):
+    frame = panel.current
+    (_, guided), _ = model.parts
+    start = np.log(np.maximum(frame["horizon_value"] / frame["horizon_value"].mean(), 1e-3))
+    alone = np.exp(guided.predict(frame[model.features], raw_score=True) + start)
+    shares = [np.sort(v)[::-1].cumsum() / v.sum() for v in (alone.to_numpy(), model.predict(frame))]
+    assert shares[1].mean() == pytest.approx(shares[0].mean(), abs=1e-8)
+
+
+def test_spread_is_left_alone_where_nothing_matches():
+    assert match_spread(np.zeros(5), np.linspace(0, 1, 5)) == 1.0
 
 
 def test_same_panel_and_seed_same_bytes(panel, model):

@@ -12,7 +12,7 @@ from .types import Array
 Objective = Callable[[Array], tuple[float, Array, Array]]
 MAX_ITERATIONS = 100
 # Mean log-likelihood that a further step may still gain when we stop.
-GAIN_TOLERANCE = 1e-13
+GAIN_TOLERANCE = 1e-12
 _SNAP = 1e-9
 _MAX_RADIUS = 4.0
 

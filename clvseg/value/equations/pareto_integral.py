@@ -66,17 +66,23 @@ def moments(parameters: Array, x: Array, t_x: Array, T: Array, *, all_moments: b
     for index in reversed(range(len(_RULES))):
         rule[(drop <= _RULES[index][1]) & (length <= _RULES[index][2])] = index
     rule[length <= 0] = -1
-    for index in range(len(_RULES) + 1):
-        rows = np.flatnonzero(rule == index)
+    # In the order of the rules, so that each rule's histories lie side by side.
+    order = np.argsort(rule, kind="stable")
+    x, left, length, height = x[order], left[order], length[order], peak[order]
+    ends = np.searchsorted(rule[order], np.arange(len(_RULES) + 2))
+    for index, (begin, end) in enumerate(pairwise(ends)):
         nodes = _RULES[min(index, len(_RULES) - 1)][0]
         panels = 1 if index < len(_RULES) else 4
         step = max(1, _BLOCK // nodes)
-        for begin in range(0, len(rows), step):
-            part = rows[begin : begin + step]
-            edges = left[part] + length[part] * (np.arange(panels + 1) / panels)[:, None]
-            for low, high in pairwise(edges):
-                sums[:, part] += panel_sums(parameters, x[part], low, high, peak[part], nodes, all_moments)
-    return Moments(peak, sums)
+        for first in range(begin, end, step):
+            part = slice(first, min(first + step, end))
+            for panel in range(panels):
+                low = left[part] + length[part] * (panel / panels)
+                high = left[part] + length[part] * ((panel + 1) / panels)
+                sums[:, part] += panel_sums(parameters, x[part], low, high, height[part], nodes, all_moments)
+    back = np.empty_like(order)
+    back[order] = np.arange(len(order))
+    return Moments(peak, sums[:, back])
 
 
 def panel_sums(

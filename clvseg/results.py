@@ -1,0 +1,160 @@
+"""What a run leaves behind: its folder, its report, its MLflow run."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from clvseg.config import Settings
+from clvseg.errors import ClvsegError, ConfigError
+from clvseg.run import Run
+
+
+def _silent(title: str) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Where the results of a run are: files on disk and, unless tracking is off, the MLflow run."""
+
+    folder: str
+    report: str
+    scores: str
+    segments: str
+    run_id: str | None = None
+    model_uri: str | None = None
+    mlflow_command: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as a dictionary."""
+        return asdict(self)
+
+
+def publish(run: Run, *, progress: Callable[[str], None] = _silent) -> Published:
+    """Write a run's files and log it in MLflow.
+
+    The files go to a new folder ``OUTPUT/runs/TIME``, which appears only when it is complete;
+    ``OUTPUT/latest`` then points to it.
+
+    Parameters
+    ----------
+    run : Run
+        What :func:`fit` returned.
+    progress : callable, optional
+        Called with the title of each step.
+
+    Returns
+    -------
+    Published
+
+    Raises
+    ------
+    ConfigError
+        When the output folder cannot be written.
+    ClvsegError
+        When the MLflow store cannot be reached; the files are complete by then.
+    """
+    root = require_writable(run.settings)
+    progress("Writing scores, segments and report")
+    folder = _write_folder(run, root)
+    latest = root / "latest"
+    places = {
+        "folder": str(folder),
+        "report": str(latest / "report.html"),
+        "scores": str(latest / "scores.parquet"),
+        "segments": str(latest / "segments.csv"),
+    }
+    if not run.settings.tracking.enabled:
+        return Published(**places)
+    progress("Logging the run and its model in MLflow")
+    from clvseg import tracking
+
+    logged = tracking.log_run(run, folder)
+    return Published(
+        **places, run_id=logged.run_id, model_uri=logged.model_uri, mlflow_command=logged.command
+    )
+
+
+def require_writable(settings: Settings) -> Path:
+    """Return the output folder, made if need be; refuse early when nothing can be written there.
+
+    Raises
+    ------
+    ConfigError
+        When the folder cannot be made or written.
+    """
+    root = Path(settings.output)
+    try:
+        (root / "runs").mkdir(parents=True, exist_ok=True)
+        probe = root / f".probe-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write results to {root}.", found=error.strerror, hint="set output to another folder."
+        ) from None
+    return root
+
+
+def _write_folder(run: Run, root: Path) -> Path:
+    """Write everything into a hidden folder, then move it into place and point ``latest`` at it."""
+    from clvseg.report import write_charts, write_report
+
+    _sweep(root)
+    building = root / f".building-{os.getpid()}-{time.time_ns()}"
+    try:
+        building.mkdir()
+        run.save(building)
+        write_report(run, building / "report.html")
+        write_charts(run, building / "charts")
+        folder = _free_name(root / "runs")
+        building.rename(folder)
+    except OSError as error:
+        raise ClvsegError(
+            f"could not write the results to {root}.", found=error.strerror, hint="is the disk full?"
+        ) from error
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    link = root / f".latest-{os.getpid()}"
+    link.unlink(missing_ok=True)
+    link.symlink_to(Path("runs") / folder.name)
+    link.replace(root / "latest")
+    return folder
+
+
+def _free_name(runs: Path) -> Path:
+    """Name a run's folder by the time, with a number where two end in the same second."""
+    stamp = dt.datetime.now(dt.UTC).strftime("%Y%m%d-%H%M%S")
+    names = [stamp, *(f"{stamp}-{i}" for i in range(2, 1000))]
+    return next(runs / name for name in names if not (runs / name).exists())
+
+
+def _sweep(root: Path) -> None:
+    """Remove what killed runs left behind; leave what a living process is still building."""
+    for place in root.glob(".building-*"):
+        pid = int(place.name.split("-")[1])
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, 0)
+            continue
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def report(run: Path, to: Path) -> None:
+    """Write the report of a saved run anew.
+
+    Raises
+    ------
+    DataError
+        When the folder holds no run.
+    """
+    from clvseg.report import write_report
+
+    write_report(Run.load(run), to)
