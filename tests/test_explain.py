@@ -200,7 +200,7 @@ def test_the_purchase_models_expectations_are_its_part_in_the_drivers(case):
     assert values["probability_active"].abs().mean() > 0.1
     table = drivers(values, frame, "churn")
     assert table["feature"].iloc[0] == PROBABILITY_MODEL
-    assert table["label"].iloc[0] == "expectation of the purchase model"
+    assert table["label"].iloc[0] == "risk by recency, frequency and age alone (purchase model)"
     part = values[PROBABILITY_MODEL] + values["probability_active"] + values["expected_value"]
     assert table["importance"].iloc[0] == pytest.approx((part - part.mean()).abs().mean())
     assert not {"probability_active", "expected_value"} & set(table["feature"])

@@ -101,9 +101,8 @@ class ChurnModel:
         self.evidence, self.out_of_fold = {}, expit(start)
         fewest = int(min(gone.sum(), len(gone) - gone.sum()))
         if fewest < _MIN_EACH:
-            self.reason = panel.reason or (
-                f"only {fewest} customers who came back, or did not, at earlier cutoffs; {_MIN_EACH} needed"
-            )
+            few = f"only {fewest} of {_MIN_EACH} needed at earlier cutoffs who came back, or who did not"
+            self.reason = few if panel.origins else panel.reason
             return
         fold, rows = customer_folds(panel.rows.index, self.seed), panel.rows[self.features]
         guided = boost(rows, gone, start, fold, self.seed, _OBJECTIVE, decreasing=_DECREASING)

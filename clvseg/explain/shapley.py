@@ -32,6 +32,11 @@ EXPECTATIONS = (
 _LABELS = {feature.name: feature.label for feature in FEATURES} | {
     PROBABILITY_MODEL: "expectation of the purchase model"
 }
+# What the purchase model expects, said so that more of it means more of the target.
+_EXPECTED = {
+    "churn": "risk by recency, frequency and age alone (purchase model)",
+    "value": "value by recency, frequency, age and order amounts alone (purchase model)",
+}
 
 
 class Explainable(Protocol):
@@ -166,7 +171,7 @@ def drivers(values: pd.DataFrame, frame: pd.DataFrame, target: str) -> pd.DataFr
     own = [name for name in values.columns if name == PROBABILITY_MODEL or name in EXPECTATIONS]
     expectation = values[own].sum(axis=1)
     spread = float((expectation - expectation.mean()).abs().mean())
-    rows = [(target, PROBABILITY_MODEL, label_of(PROBABILITY_MODEL), spread, 1)]
+    rows = [(target, PROBABILITY_MODEL, _EXPECTED.get(target, label_of(PROBABILITY_MODEL)), spread, 1)]
     for name in values.columns.difference([*own, BASE], sort=False):
         importance = float(values[name].abs().mean())
         if importance > 0:

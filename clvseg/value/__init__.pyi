@@ -1,5 +1,7 @@
 from .beta_geo import BetaGeoModel as BetaGeoModel
 from .beta_geo import ModifiedBetaGeoModel as ModifiedBetaGeoModel
+from .discrete import BetaGeoBetaBinomModel as BetaGeoBetaBinomModel
+from .discrete import ShiftedBetaGeoModel as ShiftedBetaGeoModel
 from .fit import FitReport as FitReport
 from .pareto_nbd import ParetoNBDModel as ParetoNBDModel
 from .purchases import PurchaseModel as PurchaseModel
@@ -8,6 +10,7 @@ from .uncertainty import Outcomes as Outcomes
 from .value_model import ValueModel as ValueModel
 
 __all__ = [
+    "BetaGeoBetaBinomModel",
     "BetaGeoModel",
     "FitReport",
     "GammaGammaModel",
@@ -15,5 +18,6 @@ __all__ = [
     "Outcomes",
     "ParetoNBDModel",
     "PurchaseModel",
+    "ShiftedBetaGeoModel",
     "ValueModel",
 ]

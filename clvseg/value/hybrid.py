@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -34,6 +34,8 @@ _MIN_BUYERS = 200
 _MIN_SURENESS = 1.0
 _SPEND_TRUST = 0.75
 _PURCHASE_TRUST = 0.25
+# Standard deviation of the errors of totals that are not chance, over many cutoffs of three logs.
+_USUAL_ERROR = 0.15
 _INCREASING = ("expected_value", "expected_purchases", "expected_spend", "probability_active")
 
 
@@ -48,10 +50,13 @@ class OriginErrors:
     spend : tuple of float
         log(actual revenue / expected revenue) less the above: revenue missed for another reason than the
         number of purchases, mostly because customers who spend more also come back more.
+    chance : float
+        Standard error of the log of the newest origin's revenue that chance among customers brings.
     """
 
     purchases: tuple[float, ...] = ()
     spend: tuple[float, ...] = ()
+    chance: float = 0.0
 
     @classmethod
     def measure(cls, panel: Panel) -> Self:
@@ -65,18 +70,28 @@ class OriginErrors:
 
         purchases = off("purchases", "expected_purchases")
         spend = off("value", "expected_value") - purchases
-        return cls(tuple(purchases.tolist()), tuple(spend.tolist()))
+        return cls(tuple(purchases.tolist()), tuple(spend.tolist()), _chance(panel))
 
     @property
     def correction(self) -> float:
         """What to add to the log of the models' total.
 
         The spend part recurs from cutoff to cutoff and is trusted to three quarters; the purchase part
-        mostly does not, and a quarter of its newest value is taken.
+        mostly does not, and a quarter of its newest value is taken. Both shrink where customers are so few
+        that chance could have made the error.
         """
         if not self.purchases:
             return 0.0
-        return _SPEND_TRUST * float(np.mean(self.spend)) + _PURCHASE_TRUST * self.purchases[0]
+        shrink = _USUAL_ERROR**2 / (_USUAL_ERROR**2 + self.chance**2)
+        return shrink * (_SPEND_TRUST * float(np.mean(self.spend)) + _PURCHASE_TRUST * self.purchases[0])
+
+
+def _chance(panel: Panel) -> float:
+    newest = panel.origin == 0
+    actual = panel.outcome["value"].to_numpy(dtype=np.float64)[newest]
+    expected = panel.rows["expected_value"].to_numpy()[newest]
+    missed = actual - expected * (actual.sum() / expected.sum())
+    return float(missed.std() * np.sqrt(len(missed)) / actual.sum())
 
 
 class HybridValueModel:
@@ -152,7 +167,8 @@ class HybridValueModel:
         self.evidence, own = {}, np.exp(start)
         buyers = int(panel.outcome["active"].sum())
         if buyers < _MIN_BUYERS:
-            self.reason = panel.reason or f"only {buyers} of {_MIN_BUYERS} buyers needed at earlier cutoffs"
+            few = f"only {buyers} of {_MIN_BUYERS} buyers needed at earlier cutoffs"
+            self.reason = few if panel.origins else panel.reason
         else:
             guided, free = _fit_two(panel, self.features, relative, start, self.seed)
             mixed = np.exp(_SHARE * (guided.out_of_fold + start) + (1 - _SHARE) * free.out_of_fold)
@@ -221,7 +237,7 @@ class HybridValueModel:
             "parts": [[weight, booster_to_text(booster)] for weight, booster in self.parts],
             "reason": self.reason,
             "evidence": self.evidence,
-            "errors": {"purchases": list(self.errors.purchases), "spend": list(self.errors.spend)},
+            "errors": asdict(self.errors),
             "scale": self.scale,
             "spread": self.spread,
             "level": self.level,
@@ -234,7 +250,8 @@ class HybridValueModel:
         model.features = list(state["features"])
         model.parts = [(weight, booster_from_text(text)) for weight, text in state["parts"]]
         model.reason, model.evidence = state["reason"], dict(state["evidence"])
-        model.errors = OriginErrors(tuple(state["errors"]["purchases"]), tuple(state["errors"]["spend"]))
+        errors = state["errors"]
+        model.errors = OriginErrors(tuple(errors["purchases"]), tuple(errors["spend"]), errors["chance"])
         model.scale, model.spread, model.level = state["scale"], state["spread"], state["level"]
         return model
 

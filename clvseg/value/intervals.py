@@ -80,7 +80,7 @@ class ValueIntervals:
             ratios.append(
                 tuple(shortest_range(ratio[inside][split == k], LEVEL) for k in range(len(edges) + 1))
             )
-        error = _total_error(panel, value.errors, actual, predicted)
+        error = _total_error(value.errors)
         return cls(churn_edges, tuple(value_edges), tuple(ratios), error, len(panel.origins))
 
     @classmethod
@@ -179,10 +179,7 @@ def shortest_range(values: FloatArray, level: float) -> tuple[float, float]:
     return float(ordered[start]), float(ordered[start + count - 1])
 
 
-def _total_error(panel: Panel, errors: OriginErrors, actual: FloatArray, predicted: FloatArray) -> float:
+def _total_error(errors: OriginErrors) -> float:
     """Standard error of the log total: what the correction left, and chance among customers."""
     left = np.add(errors.purchases, errors.spend) - errors.correction
-    newest = panel.origin == 0
-    missed = (actual - predicted)[newest]
-    chance = missed.std() * np.sqrt(len(missed)) / actual[newest].sum()
-    return float(np.sqrt(np.mean(left**2) + chance**2 + _TOTAL_FLOOR**2))
+    return float(np.sqrt(np.mean(left**2) + errors.chance**2 + _TOTAL_FLOOR**2))

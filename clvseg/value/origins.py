@@ -214,14 +214,17 @@ def _origin_rows(
     features = customer_features(known.split(origin), origin)
     followed = outcomes(known, origin, base.inner_days)
     if len(features) < MIN_CUSTOMERS or followed["active"].sum() < MIN_BUYERS:
-        raise DataError(f"only {len(features)} customers, {int(followed['active'].sum())} of them came back")
+        raise DataError(
+            f"of {len(features)} customers {int(followed['active'].sum())} came back; "
+            f"{MIN_CUSTOMERS} and {MIN_BUYERS} are needed"
+        )
     then = ModelBase.fit(features, fit_model, base.inner_days, base.horizon_days)
     return then.frame(features), followed
 
 
 def _reason(parts: list[Any], days: list[int], inner: int, notes: list[str]) -> str:
     if notes:
-        return "; ".join(notes)
+        return f"{len(notes)} of {len(days)} earlier cutoffs could not be used; {notes[0]}"
     if not days:
         return f"the history is too short to hold back {max(inner, MIN_INNER_DAYS)} days within it"
     return "" if len(parts) > 1 else "the history leaves room for one earlier cutoff only"

@@ -72,7 +72,9 @@ def test_origin_errors_by_hand(panel):
         np.log(came["value"].sum() / rows["expected_value"].sum()) - purchases
     )
     assert OriginErrors((0.4, 0.9), (0.1, 0.3)).correction == pytest.approx(0.75 * 0.2 + 0.25 * 0.4)
+    assert OriginErrors((0.4, 0.9), (0.1, 0.3), chance=0.15).correction == pytest.approx(0.125)
     assert OriginErrors().correction == 0.0
+    assert 0.02 < errors.chance < 0.1
 
 
 def test_predictions_are_as_unequal_as_the_guided_models(panel, model):

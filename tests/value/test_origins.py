@@ -145,7 +145,15 @@ def test_an_origin_whose_fit_fails_is_left_out_and_named(tx):
 
     panel, _ = build_panel(tx, CUTOFF, DAYS, fails_once)
     assert len(panel.origins) == 3
-    assert panel.reason == "1997-10-02: No start led anywhere."
+    assert panel.reason == "1 of 4 earlier cutoffs could not be used; 1997-10-02: No start led anywhere."
+
+
+def test_origins_after_which_hardly_anybody_came_back_are_left_out(rng):
+    days = pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 300, 900), "D")
+    lines = pd.DataFrame({"customer_id": np.arange(900) % 880, "time": days, "amount": 10.0})
+    panel, _ = build_panel(Transactions.read(lines), dt.date(2024, 10, 1), 60, fit_model)
+    assert panel.origins == ()
+    assert panel.reason.startswith("4 of 4 earlier cutoffs could not be used; 2024-08-02: of ")
 
 
 def test_one_huge_first_order_is_capped_at_the_best_known_customer():
