@@ -58,9 +58,9 @@ def init(
     to: Annotated[Path, typer.Option("--to", help="where to write the settings")] = Path("clvseg.toml"),
 ) -> None:
     """Write a settings file for a log, with the columns guessed from their names."""
-    from clvseg import workflow
+    from clvseg.data.guess import write_settings
 
-    workflow.init(source, to)
+    write_settings(source, to)
     print(f"Wrote {to}. Look at the columns in it, then run: clvseg fit {to}")
 
 
@@ -239,6 +239,7 @@ def _rows(frame: pd.DataFrame) -> list[Any]:
 def _table(title: str, columns: list[str], rows: list[list[str]], words: tuple[int, ...] = (0,)) -> None:
     """Print a table; the columns at `words` are text; where there are several, the last two wrap."""
     from rich import box
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
@@ -246,7 +247,7 @@ def _table(title: str, columns: list[str], rows: list[list[str]], words: tuple[i
     for place, column in enumerate(columns):
         table.add_column(column, justify="left" if place in words else "right", no_wrap=place not in wraps)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     _console().print(table)
 
 

@@ -52,22 +52,33 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+def _check_column(name: object) -> object:
+    if name == "":
+        raise ValueError("is empty; name one of your columns, or leave the line out")
+    return name
+
+
+ColumnName = Annotated[str, BeforeValidator(_check_column)]
+
+
 class ColumnSettings(_Section):
     """Which of the user's columns plays which part; ``[data.columns]``.
 
     ``amount`` may be left out when ``price`` and ``quantity`` are given: it is then their product.
     """
 
-    customer: str = Field("customer_id", description="who bought")
-    time: str = Field("time", description="when: a date or a timestamp")
-    amount: str | None = Field(None, description="money of the line or order; default 'amount'")
-    price: str | None = Field(None, description="price of one unit; with quantity it makes the amount")
-    quantity: str | None = Field(None, description="units of the line")
-    order: str | None = Field(None, description="order or invoice number")
-    product: str | None = Field(None, description="product or article number")
-    category: str | None = Field(None, description="product category")
-    channel: str | None = Field(None, description="sales channel, shop or country")
-    currency: str | None = Field(None, description="currency code of the line; must be the same everywhere")
+    customer: ColumnName = Field("customer_id", description="who bought")
+    time: ColumnName = Field("time", description="when: a date or a timestamp")
+    amount: ColumnName | None = Field(None, description="money of the line or order; default 'amount'")
+    price: ColumnName | None = Field(None, description="price of one unit; with quantity it makes the amount")
+    quantity: ColumnName | None = Field(None, description="units of the line")
+    order: ColumnName | None = Field(None, description="order or invoice number")
+    product: ColumnName | None = Field(None, description="product or article number")
+    category: ColumnName | None = Field(None, description="product category")
+    channel: ColumnName | None = Field(None, description="sales channel, shop or country")
+    currency: ColumnName | None = Field(
+        None, description="currency code of the line; must be the same everywhere"
+    )
 
     @model_validator(mode="after")
     def _amount_or_price(self) -> ColumnSettings:

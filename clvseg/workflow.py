@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
-import os
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +26,7 @@ from clvseg.evaluation.leaderboard import (
     candidate_probabilities,
     candidate_values,
     churn_leaderboard,
+    lifetimes_rows,
     value_leaderboard,
 )
 from clvseg.evaluation.metrics import decile_table, interval_coverage, reliability_table
@@ -244,8 +242,9 @@ def _judge(
     progress("Measuring the accuracy beside lifetimes and the naive rows")
     panel, people = learned.panel, learned.people
     purchases = MODEL_NAMES[settings.value.purchases]
-    values = candidate_values(transactions, panel, learned.hybrid, f"{purchases} + Gamma-Gamma")
-    risks = candidate_probabilities(panel, learned.churn, purchases)
+    peer = lifetimes_rows(panel)
+    values = candidate_values(transactions, panel, learned.hybrid, f"{purchases} + Gamma-Gamma", peer)
+    risks = candidate_probabilities(panel, learned.churn, purchases, peer)
     actual, gone = later["value"].to_numpy(), 1 - later["active"].to_numpy()
     predicted, churn = people["predicted_value"].to_numpy(), people["churn_probability"].to_numpy()
     ranges = learned.intervals.predict(predicted, churn)
@@ -366,51 +365,6 @@ def _with_columns(settings: Settings, transactions: Transactions) -> Settings:
     """Write the columns that were read into the settings, so that scoring reads the same ones."""
     columns = ColumnSettings(**transactions.profile["columns"])
     return settings.model_copy(update={"data": settings.data.model_copy(update={"columns": columns})})
-
-
-def init(source: Path, to: Path) -> None:
-    """Write a settings file for a log, its columns guessed by name.
-
-    Parameters
-    ----------
-    source : Path
-        CSV or Parquet file of transactions.
-    to : Path
-        Settings file to write.
-
-    Raises
-    ------
-    ConfigError
-        When `to` is there already or cannot be written.
-    DataError
-        When the log cannot be read.
-    """
-    from clvseg.data.guess import guess_columns
-    from clvseg.data.sources import open_source
-
-    types = open_source(source, Settings().data).types
-    guess = guess_columns(types)
-    place = os.path.relpath(source, to.parent)
-    name = re.sub(r"[^A-Za-z0-9]+", "-", source.stem).strip("-") or "clvseg"
-    lines = [
-        f"name = {json.dumps(name)}",
-        'horizon = "26w"    # how far to look ahead: d, w, m or y',
-        "",
-        "[data]",
-    ]
-    lines += [f"source = {json.dumps(place)}", '# currency = "EUR"', "", "[data.columns]"]
-    for part in ColumnSettings.model_fields:
-        if part in guess:
-            lines.append(f"{part} = {json.dumps(guess[part], ensure_ascii=False)}")
-        elif part in ("customer", "time") or (part == "amount" and "price" not in guess):
-            lines.append(f'{part} = ""    # which of: {", ".join(types)}?')
-    try:
-        with to.open("x", encoding="utf-8") as file:
-            file.write("\n".join(lines) + "\n")
-    except OSError as error:
-        raise ConfigError(
-            f"cannot write {to}.", found=error.strerror, hint="give another name with --to."
-        ) from None
 
 
 def explain_finding(code: str) -> str:

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import unicodedata
 from collections.abc import Mapping
+from pathlib import Path
+
+from clvseg.config import ColumnSettings, Settings
+from clvseg.errors import ConfigError
 
 _WORDS = {
     "customer": "customer customerid customernumber custid clientid client household householdid userid user "
@@ -11,7 +18,7 @@ _WORDS = {
     "time": "timestamp transactiontimestamp datetime invoicedate orderdate orderedat purchasedate "
     "transactiondate createdat date datum ordered purchased created time day",
     "amount": "amount revenue salesvalue sales linetotal totalprice total spend spent dollarvalue dollars "
-    "gmv paid betrag umsatz value",
+    "gmv paid betrag umsatz summe sum value",
     "order": "orderid invoiceno order invoice basketid basket transactionid receipt",
     "product": "productid stockcode product sku itemid item article artikel",
     "category": "category productcategory department",
@@ -70,3 +77,48 @@ def _rank(name: str, words: list[str]) -> tuple[int, int] | None:
         return 1, min(hits)
     starts = [place for place, word in enumerate(words) if len(word) > 4 and whole.startswith(word)]
     return (2, min(starts)) if starts else None
+
+
+def write_settings(source: Path, to: Path) -> None:
+    """Write a settings file for a log, its columns guessed by name.
+
+    Parameters
+    ----------
+    source : Path
+        CSV or Parquet file of transactions.
+    to : Path
+        Settings file to write.
+
+    Raises
+    ------
+    ConfigError
+        When `to` is there already or cannot be written.
+    DataError
+        When the log cannot be read.
+    """
+    from clvseg.data.sources import open_source
+
+    types = open_source(source, Settings().data).types
+    guess = guess_columns(types)
+    place = os.path.relpath(source, to.parent)
+    plain = unicodedata.normalize("NFKD", source.stem).encode("ascii", "ignore").decode()
+    name = re.sub(r"[^A-Za-z0-9]+", "-", plain).strip("-") or "clvseg"
+    lines = [
+        f"name = {json.dumps(name)}",
+        'horizon = "26w"    # how far to look ahead: d, w, m or y',
+        "",
+        "[data]",
+    ]
+    lines += [f"source = {json.dumps(place, ensure_ascii=False)}", '# currency = "EUR"', "", "[data.columns]"]
+    for part in ColumnSettings.model_fields:
+        if part in guess:
+            lines.append(f"{part} = {json.dumps(guess[part], ensure_ascii=False)}")
+        elif part in ("customer", "time") or (part == "amount" and "price" not in guess):
+            lines.append(f'{part} = ""    # which of: {", ".join(types)}?')
+    try:
+        with to.open("x", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write {to}.", found=error.strerror, hint="give another name with --to."
+        ) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 from collections.abc import Mapping
 
@@ -115,8 +114,20 @@ def churn_leaderboard(probabilities: Mapping[str, FloatArray], gone: FloatArray,
     return frames.LEADERBOARD_CHURN.conform(pd.DataFrame(rows))
 
 
+def lifetimes_rows(panel: Panel) -> pd.DataFrame | None:
+    """What lifetimes' BG/NBD and Gamma-Gamma expect of ``panel.current``; None where it cannot fit them."""
+    try:
+        return lifetimes_baseline(panel.current, panel.horizon_days)
+    except ConvergenceError:
+        return None
+
+
 def candidate_values(
-    tx: Transactions, panel: Panel, value: HybridValueModel, base_name: str
+    tx: Transactions,
+    panel: Panel,
+    value: HybridValueModel,
+    base_name: str,
+    peer: pd.DataFrame | None,
 ) -> dict[str, FloatArray]:
     """Every row of the value leaderboard: predictions for ``panel.current``, nothing after its cutoff used.
 
@@ -130,6 +141,8 @@ def candidate_values(
         Fitted on `panel`.
     base_name : str
         What to call the purchase and spend models' own row.
+    peer : DataFrame, optional
+        From `lifetimes_rows`.
 
     Returns
     -------
@@ -140,18 +153,20 @@ def candidate_values(
     frame = panel.current
     days = np.maximum(frame["T"].to_numpy(), 1.0)
     rows = {
-        PAST_RATE: frame["past_revenue"].to_numpy() / days * panel.horizon_days,
+        PAST_RATE: (frame["frequency"] / days * panel.horizon_days * frame["mean_spend"]).to_numpy(),
         LAST_PERIOD: _last_period(tx, frame, panel.as_of, panel.horizon_days),
     }
-    with contextlib.suppress(ConvergenceError):
-        rows[LIFETIMES_VALUE] = lifetimes_baseline(frame, panel.horizon_days)["expected_value"].to_numpy()
+    if peer is not None:
+        rows[LIFETIMES_VALUE] = peer["expected_value"].to_numpy()
     rows[base_name] = frame["horizon_value"].to_numpy()
     if value.parts:
         rows[BOOSTED] = _boosted_value(panel, value)
     return {**rows, HYBRID: value.predict(frame)}
 
 
-def candidate_probabilities(panel: Panel, churn: ChurnModel, base_name: str) -> dict[str, FloatArray]:
+def candidate_probabilities(
+    panel: Panel, churn: ChurnModel, base_name: str, peer: pd.DataFrame | None
+) -> dict[str, FloatArray]:
     """Every row of the churn leaderboard: P(no purchase) for ``panel.current``.
 
     Parameters and result as for `candidate_values`. lifetimes gives no such probability; its row reads
@@ -159,9 +174,8 @@ def candidate_probabilities(panel: Panel, churn: ChurnModel, base_name: str) -> 
     """
     frame = panel.current
     rows = {SINCE_LAST: since_last_probability(panel)}
-    with contextlib.suppress(ConvergenceError):
-        expected = lifetimes_baseline(frame, panel.horizon_days)["expected_purchases"].to_numpy()
-        rows[LIFETIMES_CHURN] = np.exp(-expected)
+    if peer is not None:
+        rows[LIFETIMES_CHURN] = np.exp(-peer["expected_purchases"].to_numpy())
     rows[base_name] = 1.0 - frame["horizon_active"].to_numpy()
     if churn.parts:
         rows[BOOSTED] = _boosted_probability(panel, churn)

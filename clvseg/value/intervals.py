@@ -36,6 +36,8 @@ class ValueIntervals:
         Inner edges of the churn groups.
     value_edges : tuple of tuple of float
         Inner edges of the value groups (relative to the mean prediction), one tuple per churn group.
+    mean : float
+        Money; the mean prediction of the customers at the fit.
     ratios : tuple of tuple of (float, float)
         Lowest and highest actual / predicted, per churn group and value group.
     total_error : float
@@ -46,6 +48,7 @@ class ValueIntervals:
 
     churn_edges: tuple[float, ...]
     value_edges: tuple[tuple[float, ...], ...]
+    mean: float
     ratios: tuple[tuple[tuple[float, float], ...], ...]
     total_error: float
     origins: int
@@ -81,7 +84,8 @@ class ValueIntervals:
                 tuple(shortest_range(ratio[inside][split == k], LEVEL) for k in range(len(edges) + 1))
             )
         error = _total_error(value.errors)
-        return cls(churn_edges, tuple(value_edges), tuple(ratios), error, len(panel.origins))
+        mean = float(value.predict(panel.current).mean())
+        return cls(churn_edges, tuple(value_edges), mean, tuple(ratios), error, len(panel.origins))
 
     @classmethod
     def _blind(cls) -> Self:
@@ -95,7 +99,7 @@ class ValueIntervals:
             money = np.where(purchases > 0, rng.gamma(np.maximum(purchases, 1)), 0.0)
             ratios.append((shortest_range(money / mean, LEVEL),))
         edges = tuple(((grid[1:] + grid[:-1]) / 2).tolist())
-        return cls(edges, ((),) * len(grid), tuple(ratios), _TOTAL_BLIND, 0)
+        return cls(edges, ((),) * len(grid), 1.0, tuple(ratios), _TOTAL_BLIND, 0)
 
     def predict(self, predicted: FloatArray, churn_probability: FloatArray) -> pd.DataFrame:
         """Interval of each customer's revenue.
@@ -112,7 +116,7 @@ class ValueIntervals:
         DataFrame
             ``low`` and ``high``, money; 0 <= low <= predicted <= high.
         """
-        relative = predicted / max(float(predicted.mean()), 1e-300)
+        relative = predicted / self.mean
         group = np.searchsorted(self.churn_edges, churn_probability)
         low, high = np.zeros(len(predicted)), np.zeros(len(predicted))
         for position, (edges, ranges) in enumerate(zip(self.value_edges, self.ratios, strict=True)):
@@ -138,6 +142,7 @@ class ValueIntervals:
         return {
             "churn_edges": list(self.churn_edges),
             "value_edges": [list(edges) for edges in self.value_edges],
+            "mean": self.mean,
             "ratios": [[list(pair) for pair in group] for group in self.ratios],
             "total_error": self.total_error,
             "origins": self.origins,
@@ -149,6 +154,7 @@ class ValueIntervals:
         return cls(
             tuple(state["churn_edges"]),
             tuple(tuple(edges) for edges in state["value_edges"]),
+            state["mean"],
             tuple(tuple((low, high) for low, high in group) for group in state["ratios"]),
             state["total_error"],
             state["origins"],

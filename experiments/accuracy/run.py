@@ -106,8 +106,9 @@ def judge(tx: Transactions, cutoff: dt.date, days: int) -> Result:
     seconds = time.perf_counter() - started
     later = outcomes(tx, cutoff, days)
     money, gone = later["value"].to_numpy(), 1 - later["active"].to_numpy()
-    values = lb.candidate_values(tx, panel, value, BASE)
-    risks = lb.candidate_probabilities(panel, churn, BASE.split(" +")[0])
+    peer = lb.lifetimes_rows(panel)
+    values = lb.candidate_values(tx, panel, value, BASE, peer)
+    risks = lb.candidate_probabilities(panel, churn, BASE.split(" +")[0], peer)
     by_value, by_risk = lb.value_leaderboard(values, money, SEED), lb.churn_leaderboard(risks, gone, SEED)
     band = intervals.predict(values[lb.HYBRID], risks[lb.HYBRID])
     low, high = intervals.total(values[lb.HYBRID])

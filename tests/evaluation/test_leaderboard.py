@@ -33,7 +33,7 @@ def judged():
 
 def test_value_rows(judged):
     tx, panel, value, _, later = judged
-    rows = lb.candidate_values(tx, panel, value, "MBG/NBD")
+    rows = lb.candidate_values(tx, panel, value, "MBG/NBD", lb.lifetimes_rows(panel))
     assert list(rows)[:4] == [lb.PAST_RATE, lb.LAST_PERIOD, lb.LIFETIMES_VALUE, "MBG/NBD"]
     assert list(rows)[-1] == lb.HYBRID
     table = lb.value_leaderboard(rows, later["value"].to_numpy(), seed=1)
@@ -49,7 +49,7 @@ def test_value_rows(judged):
 
 def test_churn_rows_are_probabilities(judged):
     _, panel, _, churn, later = judged
-    rows = lb.candidate_probabilities(panel, churn, "MBG/NBD")
+    rows = lb.candidate_probabilities(panel, churn, "MBG/NBD", lb.lifetimes_rows(panel))
     assert list(rows)[:3] == [lb.SINCE_LAST, lb.LIFETIMES_CHURN, "MBG/NBD"]
     for probability in rows.values():
         assert ((probability > 0) & (probability <= 1)).all()
@@ -60,14 +60,18 @@ def test_churn_rows_are_probabilities(judged):
 
 def test_past_rate_by_hand(judged):
     tx, panel, value, _, _ = judged
-    rate = lb.candidate_values(tx, panel, value, "base")[lb.PAST_RATE]
-    customer = panel.current.iloc[7]
-    assert rate[7] == pytest.approx(customer["past_revenue"] / customer["T"] * DAYS)
+    rate = lb.candidate_values(tx, panel, value, "base", None)[lb.PAST_RATE]
+    place = int(panel.current["frequency"].to_numpy().argmax())
+    customer = panel.current.iloc[place]
+    assert rate[place] == pytest.approx(customer["frequency"] / customer["T"] * DAYS * customer["mean_spend"])
+    assert (rate[(panel.current["frequency"] == 0).to_numpy()] == 0).all()
 
 
 def test_last_period_by_hand(judged):
     tx, panel, value, _, _ = judged
-    last = pd.Series(lb.candidate_values(tx, panel, value, "base")[lb.LAST_PERIOD], index=panel.current.index)
+    last = pd.Series(
+        lb.candidate_values(tx, panel, value, "base", None)[lb.LAST_PERIOD], index=panel.current.index
+    )
     known = outcomes(tx, CUTOFF - dt.timedelta(days=DAYS), DAYS)["value"]
     assert last[known.index].to_numpy() == pytest.approx(known.to_numpy())
 
@@ -88,8 +92,8 @@ def test_days_since_last_order_ranks_by_days_alone(judged):
 
 def test_the_candidates_do_not_look_beyond_the_cutoff(judged):
     tx, panel, value, *_ = judged
-    blind = lb.candidate_values(tx.split(CUTOFF), panel, value, "base")
-    for name, predicted in lb.candidate_values(tx, panel, value, "base").items():
+    blind = lb.candidate_values(tx.split(CUTOFF), panel, value, "base", None)
+    for name, predicted in lb.candidate_values(tx, panel, value, "base", None).items():
         assert np.array_equal(predicted, blind[name]), name
 
 

@@ -129,7 +129,7 @@ def test_pareto_integral_at_extremes():
     rng = np.random.default_rng(4)
     worst = 0.0
     with mp.workdps(60):
-        for _ in range(20):
+        for _ in range(10):
             r, s = np.exp(rng.uniform(-6, 5, 2))
             alpha, beta = np.exp(rng.uniform(np.log(1e-3), np.log(1e5), 2))
             T = float(np.exp(rng.uniform(0, np.log(1e4))))
@@ -239,12 +239,13 @@ def test_likelihoods_are_probabilities():
             return np.exp(function(parameters, one)[0])
 
         total = likelihood(0, 0.0)
-        for x in range(1, 30):
+        for x in range(1, 20):
             # Given t_x the x - 1 earlier purchases are anywhere before it: t_x^(x-1) / (x-1)!.
             ways = times ** (x - 1) / float(mp.factorial(x - 1))
             density = np.array([likelihood(x, t) for t in times])
             total += 0.5 * T * (weights * ways) @ density
-        assert total == pytest.approx(1, abs=1e-8)
+        # More than 19 purchases have a probability of 4e-8.
+        assert total == pytest.approx(1, abs=2e-7)
 
 
 @pytest.mark.parametrize("kind", [BetaGeoModel, ModifiedBetaGeoModel, ParetoNBDModel])
@@ -301,7 +302,7 @@ def test_curves_equal_the_function(rng):
 def test_predictions_against_simulated_customers():
     """Customers who happen to have a history, followed onwards: P(alive), purchases and P(active)."""
     rng = np.random.default_rng(6)
-    n, T, t = 3_000_000, 100, 50
+    n, T, t = 1_000_000, 100, 50
     rate, drop = rng.gamma(0.8, 1 / 40, n), rng.beta(0.9, 2.0, n)
     alive = rng.uniform(size=n) > drop
     clock, x, t_x, later = np.zeros(n), np.zeros(n, int), np.zeros(n), np.zeros(n, int)

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.special import digamma, expit, gammaln, polygamma
-from scipy.stats import nbinom
 
+from . import nbd
 from .counts import Counts
 from .types import Array
 
@@ -167,13 +167,12 @@ def counts_if_alive(a: float, c: Array, rho: Array, tau: Array, most: int) -> Ar
     ndarray, shape (n, most + 1)
     """
     out = np.empty((len(c), most + 1))
-    share = 1 / (1 + tau)
     log_stay = np.zeros(len(c))
     for k in range(most + 1):
         out[:, k] = 0.0
         if k:
             # Stayed k - 1 times, then dropped out: B(a + 1, c + k - 1) / B(a, c).
-            out[:, k] = np.exp(log_stay) * (a / (a + c + k - 1)) * nbinom.sf(k - 1, rho, share)
+            out[:, k] = np.exp(log_stay) * (a / (a + c + k - 1)) * nbd.at_least(k, rho, tau)
             log_stay += np.log((c + k - 1) / (a + c + k - 1))
-        out[:, k] += np.exp(log_stay) * nbinom.pmf(k, rho, share)
+        out[:, k] += np.exp(log_stay) * nbd.exactly(k, rho, tau)
     return out

@@ -43,7 +43,9 @@ def along_curves(function: Callable[[Array, Array], Array], x: Array, start: Arr
                 values[begin:end] = curve
                 exact[begin:end] = False
     if exact.any():
-        values[exact] = function(sorted_x[exact], sorted_start[exact])
+        # Complex numbers sort by both parts: distinct pairs in one call.
+        pairs, place = np.unique(sorted_x[exact] + 1j * sorted_start[exact], return_inverse=True)
+        values[exact] = function(pairs.real, pairs.imag)[place]
     out = np.empty(len(x))
     out[order] = values
     return out

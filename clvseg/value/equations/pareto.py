@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.special import digamma, exprel, gammaln, polygamma
-from scipy.stats import nbinom
 
+from . import nbd
 from .counts import Counts
 from .pareto_integral import PRODUCTS, Moments, moments
 from .pareto_table import table_moments
@@ -199,7 +199,7 @@ def counts_if_alive(parameters: Array, x: Array, T: Array, t: float, most: int) 
     k = np.arange(most + 1)
 
     def bought(u: Array) -> Array:
-        return nbinom.pmf(k, rho[:, None], (scale / (scale + u))[:, None])
+        return nbd.exactly(k, rho[:, None], (u / scale)[:, None])
 
     total = np.exp(-s * np.log1p(t / (beta + T)))[:, None] * bought(np.full_like(T, t))
     start = np.minimum(beta + T, scale / rho)
