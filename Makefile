@@ -4,7 +4,7 @@ PYTHON ?= $(DEFAULT_PYTHON)
 VENV ?= $(if $(filter $(DEFAULT_PYTHON),$(PYTHON)),.venv,.venv-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test check format clean
+.PHONY: setup demo test check bench format clean
 
 setup: $(VENV)/.installed
 
@@ -26,6 +26,9 @@ check: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+bench: setup
+	@$(BIN)/python experiments/peer_speed/run.py
 
 format: setup
 	@$(BIN)/ruff format .

@@ -248,7 +248,10 @@ def _table(title: str, columns: list[str], rows: list[list[str]], words: tuple[i
         table.add_column(column, justify="left" if place in words else "right", no_wrap=place not in wraps)
     for row in rows:
         table.add_row(*map(escape, row))
-    _console().print(table)
+    console = _console()
+    with console.capture() as drawn:
+        console.print(table)
+    print("\n".join(line.rstrip() for line in drawn.get().splitlines()))
 
 
 def _print_profile(profile: dict[str, Any]) -> None:

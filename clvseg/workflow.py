@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -192,8 +193,10 @@ def _learn(transactions: Transactions, as_of: dt.date, horizon_days: int, settin
     """Fit everything on what was known on a day."""
     seed = settings.seed
     panel, base = build_panel(transactions, as_of, horizon_days, _value_fitter(settings.value))
-    hybrid = HybridValueModel(seed).fit(panel)
-    churn = ChurnModel(seed).fit(panel)
+    with ThreadPoolExecutor(max_workers=2) as pool:  # each uses one thread, outside of Python's lock
+        boosting_value = pool.submit(HybridValueModel(seed).fit, panel)
+        boosting_churn = pool.submit(ChurnModel(seed).fit, panel)
+    hybrid, churn = boosting_value.result(), boosting_churn.result()
     intervals = ValueIntervals.fit(panel, hybrid, churn.out_of_fold)
     people = panel.current.assign(
         predicted_value=hybrid.predict(panel.current),

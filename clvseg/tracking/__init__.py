@@ -8,6 +8,8 @@ import json
 import logging
 import os
 import shlex
+import shutil
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -27,7 +29,6 @@ _SERVING = (
     "lazy-loader",
     "lightgbm",
     "mlflow",
-    "numba",
     "numpy",
     "pandas",
     "pyarrow",
@@ -154,7 +155,16 @@ def _ui_command(uri: str) -> str:
         return f"open {uri}"
     here = f"sqlite:///{Path.cwd()}/"
     short = uri.replace(here, "sqlite:///") if uri.startswith(here) else uri
-    return f"mlflow ui --backend-store-uri {shlex.quote(short)}"
+    return f"{_program()} ui --backend-store-uri {shlex.quote(short)}"
+
+
+def _program() -> str:
+    """How to call mlflow from here: by name, or by path where another environment's would answer."""
+    beside = Path(sys.executable).with_name("mlflow")
+    found = shutil.which("mlflow")
+    if not beside.exists() or (found and Path(found).samefile(beside)):
+        return "mlflow"
+    return shlex.quote(os.path.relpath(beside) if beside.is_relative_to(Path.cwd()) else str(beside))
 
 
 def _log_head(mlflow: Any, run: Run) -> None:

@@ -70,6 +70,13 @@ def test_the_total_lies_in_its_interval_and_so_does_the_truth(fitted):
     assert low < later["value"].sum() < high
 
 
+def test_a_customers_interval_does_not_depend_on_the_others(fitted):
+    intervals, predicted, gone = fitted[3:6]
+    some = np.arange(0, len(predicted), 7)
+    alone = intervals.predict(predicted[some], gone[some])
+    np.testing.assert_array_equal(alone, intervals.predict(predicted, gone).iloc[some])
+
+
 def test_fewer_origins_make_the_total_less_sure(fitted):
     intervals, predicted = fitted[3], fitted[4]
     few = dataclasses.replace(intervals, origins=2)
