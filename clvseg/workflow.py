@@ -301,6 +301,7 @@ def _model_findings(learned: _Learned, purchases: str) -> list[checks.Finding]:
         *checks.check_spend(learned.people),
         *checks.check_fit(purchases, model.purchases_.fit_report_.status),
         *checks.check_fit("Gamma-Gamma", model.spend_.fit_report_.status),
+        *checks.check_fallback(learned.hybrid.reason, learned.churn.reason),
     ]
 
 

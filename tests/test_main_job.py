@@ -203,6 +203,30 @@ def test_the_registered_model_scores_raw_transactions_identically(run, published
     assert (early["as_of"] == pd.Timestamp("1998-03-31")).all()
 
 
+@pytest.mark.parametrize(("purchases", "fitter"), [("bg_nbd", "lifetimes"), ("mbg_nbd", "clvseg")])
+def test_other_purchase_models_and_lifetimes_as_fitter(tmp_path, run, purchases, fitter):
+    value = {"purchases": purchases, "fitter": fitter}
+    other = clvseg.fit(sample_settings(tmp_path, value=value))
+    name = {"bg_nbd": "BG/NBD", "mbg_nbd": "MBG/NBD"}[purchases]
+    assert f"{name} + Gamma-Gamma" in set(other.leaderboard_value["model"])
+    assert not other.scores.isna().any().any()
+    if fitter == "lifetimes":
+        from clvseg.value import BetaGeoModel
+
+        expected = BetaGeoModel().fit(other.scores).expected_purchases(other.scores, 273)
+        np.testing.assert_allclose(other.scores["expected_purchases"], expected, rtol=0.01, atol=1e-4)
+
+
+def test_too_little_data_degrades_with_findings(tmp_path):
+    from clvseg.data.simulate import simulate_transactions
+
+    log = simulate_transactions(60, days=120, acquisition_days=60, seed=3)
+    small = clvseg.fit(Settings.make({"horizon": "8w", "output": str(tmp_path)}), log)
+    assert {"CLV002", "CLV005", "CLV015"} <= set(small.findings["code"])
+    assert len(small.scores) == 60
+    assert not small.scores.isna().any().any()
+
+
 def write_toml(folder):
     path = folder / "clvseg.toml"
     path.write_text(

@@ -18,6 +18,7 @@ from clvseg.checks import (
     clv012_cleaning,
     clv013_outliers,
     clv014_end,
+    clv015_fallback,
 )
 from clvseg.checks.facts import LogFacts
 from clvseg.checks.finding import About, Finding
@@ -50,6 +51,7 @@ CATALOGUE: dict[str, About] = {
         clv012_cleaning,
         clv013_outliers,
         clv014_end,
+        clv015_fallback,
     )
 }
 

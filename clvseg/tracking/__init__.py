@@ -74,7 +74,7 @@ def log_run(run: Run, files: Path) -> Logged:
         with (
             _quiet(),
             _store(settings) as (uri, experiment),
-            mlflow.start_run(experiment_id=experiment, run_name=settings.name) as parent,
+            mlflow.start_run(experiment_id=experiment, run_name=files.name) as parent,
         ):
             _log_head(mlflow, run)
             _log_candidates(mlflow, run, experiment)

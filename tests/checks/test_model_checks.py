@@ -13,6 +13,7 @@ from clvseg.checks import (
     Finding,
     about,
     check_calibration,
+    check_fallback,
     check_fit,
     check_naive,
     check_segments,
@@ -48,6 +49,13 @@ def test_fit():
         "bg_nbd ran to the bound of its parameters; its probability_alive should not be read."
     )
     assert check_fit("bg_nbd", "not identified")[0].code == "CLV004"
+
+
+def test_a_fallback_is_said_for_each_target_and_reason():
+    found = check_fallback("too short", "too few customers")
+    assert [item.found for item in found] == ["value: too short.", "churn: too few customers."]
+    assert {item.code for item in found} == {"CLV015"}
+    assert check_fallback("", "") == []
 
 
 @pytest.mark.parametrize(
