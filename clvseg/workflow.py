@@ -37,7 +37,7 @@ from clvseg.scores import Scorer
 from clvseg.segments import Segmentation, later_table, segments_table
 from clvseg.value import GammaGammaModel, ValueModel
 from clvseg.value.hybrid import HybridValueModel
-from clvseg.value.intervals import ValueIntervals
+from clvseg.value.intervals import LEVEL, ValueIntervals
 from clvseg.value.origins import ModelBase, build_panel
 
 Step = Callable[[str], None]
@@ -116,27 +116,9 @@ def fit(settings: Settings, source: Any = None, *, progress: Step = _silent) -> 
     )
     segments = scorer.segmentation.describe(people, scores["segment"], membership.reasons)
     findings += [*doubts, *_model_findings(learned, MODEL_NAMES[settings.value.purchases])]
-    low, high = scorer.intervals.total(people["predicted_value"].to_numpy())
     return Run(
         settings=settings,
-        facts={
-            **judged.facts,
-            "as_of": as_of.isoformat(),
-            "first_day": transactions.first_day.isoformat(),
-            "horizon_days": settings.horizon_days,
-            "customers": len(scores),
-            "currency": settings.data.currency or transactions.profile["currency"],
-            "total": {
-                "predicted": float(scores["predicted_value"].sum()),
-                "low": low,
-                "high": high,
-                "level": 0.8,
-            },
-            "expected_churners": float(scores["churn_probability"].sum()),
-            "data_hash": transactions.hash,
-            "base_model": MODEL_NAMES[settings.value.purchases],
-            "version": __version__,
-        },
+        facts=judged.facts | _facts(transactions, settings, scorer, scores),
         profile=transactions.profile,
         models=scorer.to_dict(),
         scores=scores,
@@ -152,6 +134,26 @@ def fit(settings: Settings, source: Any = None, *, progress: Step = _silent) -> 
         segment_drivers=membership.drivers,
         cluster_choice=scorer.segmentation.cluster_choice_,
     )
+
+
+def _facts(
+    transactions: Transactions, settings: Settings, scorer: Scorer, scores: pd.DataFrame
+) -> dict[str, Any]:
+    """Single facts of the final fit; see :class:`clvseg.run.Run`."""
+    low, high = scorer.intervals.total(scores["predicted_value"].to_numpy())
+    predicted = float(scores["predicted_value"].sum())
+    return {
+        "as_of": transactions.last_day.isoformat(),
+        "first_day": transactions.first_day.isoformat(),
+        "horizon_days": settings.horizon_days,
+        "customers": len(scores),
+        "currency": settings.data.currency or transactions.profile["currency"],
+        "total": {"predicted": predicted, "low": low, "high": high, "level": LEVEL},
+        "expected_churners": float(scores["churn_probability"].sum()),
+        "data_hash": transactions.hash,
+        "base_model": MODEL_NAMES[settings.value.purchases],
+        "version": __version__,
+    }
 
 
 def evaluate(settings: Settings, source: Any = None, *, progress: Step = _silent) -> Judged:
