@@ -151,6 +151,38 @@ def test_a_saved_run_scores_the_log_again_identically(run, published):
     pd.testing.assert_frame_equal(scores, run.scores, check_exact=True)
 
 
+def test_the_verbs_score_and_report_work_on_a_saved_run(cli, run, published, tmp_path):
+    from clvseg.data.datasets import load_dataset
+
+    load_dataset("cdnow_sample").to_csv(tmp_path / "log.csv", index=False)
+    scored = cli("score", published.folder, tmp_path / "log.csv", "--to", tmp_path / "all.parquet")
+    assert (scored.code, scored.out) == (0, f"Wrote 2,357 customers to {tmp_path / 'all.parquet'}\n")
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "all.parquet"), run.scores)
+    early = cli(
+        "score", published.folder, tmp_path / "log.csv", "--as-of", "1997-06-30", "--to", tmp_path / "e.csv"
+    )
+    assert early.code == 0
+    assert (pd.read_csv(tmp_path / "e.csv")["as_of"] == "1997-06-30").all()
+    wrong = cli("score", published.folder, tmp_path / "log.csv", "--as-of", "soon")
+    assert wrong.code == 2
+    assert "2026-01-31" in wrong.err
+    assert cli("report", published.folder, "--to", tmp_path / "again.html").code == 0
+    assert (tmp_path / "again.html").read_bytes() == Path(published.report).read_bytes()
+
+
+def test_evaluate_prints_what_the_run_found(cli, run, folder):
+    toml = folder / "evaluate.toml"
+    toml.write_text(
+        'name = "sample"\nhorizon = "39w"\n[data]\nsource = "dataset:cdnow_sample"\ncurrency = "USD"\n'
+        '[data.columns]\ntime = "date"\n'
+    )
+    outcome = cli("evaluate", toml, "--json")
+    assert outcome.code == 0
+    judged = json.loads(outcome.out)
+    assert [row["gini"] for row in judged["value"]] == pytest.approx(list(run.leaderboard_value["gini"]))
+    assert judged["facts"]["cutoff"] == "1997-09-30"
+
+
 @pytest.fixture(scope="module")
 def store(published, folder):
     from clvseg.tracking import import_mlflow
