@@ -310,6 +310,17 @@ def test_kill_9_while_writing_leaves_nothing_half_written(tmp_path):
     assert json.loads(out)["published"]["run_id"]
 
 
+def assert_comparable(folder, ids):
+    """Two runs of one experiment hold the same metric and parameter names, as a comparison needs them."""
+    from clvseg.tracking import import_mlflow
+
+    client = import_mlflow().MlflowClient(f"sqlite:///{folder / 'mlruns' / 'mlflow.db'}")
+    first, second = (client.get_run(run_id) for run_id in ids)
+    assert first.info.experiment_id == second.info.experiment_id
+    assert set(first.data.metrics) == set(second.data.metrics)
+    assert set(first.data.params) == set(second.data.params)
+
+
 @pytest.mark.slow
 def test_two_runs_at_once_in_one_folder_do_not_disturb_each_other(tmp_path):
     write_toml(tmp_path)
@@ -319,5 +330,6 @@ def test_two_runs_at_once_in_one_folder_do_not_disturb_each_other(tmp_path):
     assert len(complete_runs(tmp_path)) == 2
     ids = {json.loads(out)["published"]["run_id"] for out, _ in results}
     assert len(ids) == 2
+    assert_comparable(tmp_path, ids)
     first, second = (pd.read_parquet(place / "scores.parquet") for place in complete_runs(tmp_path))
     pd.testing.assert_frame_equal(first, second)
