@@ -57,7 +57,7 @@ class Judged:
     Attributes
     ----------
     facts : dict
-        ``cutoff``, ``holdout_days``, ``model_value`` and ``model_churn`` (our rows of the leaderboards).
+        Those of the later period; see :class:`clvseg.run.Run`.
     leaderboard_value, leaderboard_churn, later, findings : DataFrame
         The tables of :mod:`clvseg.frames`.
     deciles, calibration : DataFrame

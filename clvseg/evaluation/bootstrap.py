@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from clvseg.evaluation.metrics import (
     DECILES,
@@ -196,30 +195,3 @@ def bootstrap(
         estimates={(name, m): METRICS[m][0](actual, models[name]) for name, m in weighted},
         draws={key: np.asarray(values) for key, values in drawn.items()},
     )
-
-
-def mean_interval(
-    values: FloatArray, groups: pd.Series, seed: int, draws: int = DRAWS, level: float = 0.95
-) -> pd.DataFrame:
-    """Mean of `values` in each group, with its percentile bootstrap interval.
-
-    Parameters
-    ----------
-    values : ndarray of float, shape (customers,)
-        For example money.
-    groups : Series, shape (customers,)
-        The group of each customer.
-
-    Returns
-    -------
-    DataFrame
-        Indexed by group, sorted: ``mean``, ``low``, ``high``.
-    """
-    rng = np.random.default_rng(seed)
-    rows = {}
-    for name, positions in sorted(groups.reset_index(drop=True).groupby(groups.to_numpy()).groups.items()):
-        inside = np.asarray(values, dtype=np.float64)[np.asarray(positions)]
-        means = [_dot(inside, customer_counts(len(inside), rng)) / len(inside) for _ in range(draws)]
-        low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-        rows[name] = (float(inside.mean()), float(low), float(high))
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["mean", "low", "high"])

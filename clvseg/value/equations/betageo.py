@@ -145,17 +145,6 @@ def probability_alive(parameters: Array, x: Array, t_x: Array, T: Array, chances
     return expit(np.where(n > 0, odds, np.inf))
 
 
-def none_if_alive(parameters: Array, x: Array, T: Array, t: float) -> Array:
-    """P(no purchase in (T, T + t] | alive at T): dropout happens at purchases only, so p plays no part.
-
-    Returns
-    -------
-    ndarray, shape (n,)
-    """
-    r, alpha = parameters[:2]
-    return np.exp(-(r + x) * np.log1p(t / (alpha + T)))
-
-
 def counts_if_alive(a: float, c: Array, rho: Array, tau: Array, most: int) -> Array:
     """P(exactly k purchases in t | alive at T), k = 0 .. most, with p ~ Beta(a, c), tau = t / (alpha + T).
 
