@@ -15,6 +15,7 @@ import pytest
 import clvseg
 from clvseg import frames
 from clvseg.config import Settings
+from clvseg.errors import ClvsegError
 from clvseg.run import Run
 
 ROOT = Path(__file__).parents[1]
@@ -257,6 +258,15 @@ def test_too_little_data_degrades_with_findings(tmp_path):
     assert {"CLV002", "CLV005", "CLV015"} <= set(small.findings["code"])
     assert len(small.scores) == 60
     assert not small.scores.isna().any().any()
+
+
+def test_a_store_that_cannot_be_written_is_said_and_the_files_are_complete(run, tmp_path, monkeypatch):
+    (tmp_path / "mlruns").write_text("a file where the store's folder should be")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ClvsegError, match="MLflow could not keep the run"):
+        clvseg.publish(run)
+    folders = sorted((Path(run.settings.output) / "runs").iterdir())
+    pd.testing.assert_frame_equal(Run.load(folders[-1]).scores, run.scores)
 
 
 def write_toml(folder):

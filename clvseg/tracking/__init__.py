@@ -84,7 +84,7 @@ def log_run(run: Run, files: Path) -> Logged:
             mlflow.log_artifacts(str(files / "charts"), "charts")
             mlflow.log_artifact(str(files / "report.html"))
             model = _log_model(mlflow, run)
-    except mlflow.exceptions.MlflowException as error:
+    except (mlflow.exceptions.MlflowException, OSError) as error:
         raise ClvsegError(
             "MLflow could not keep the run.",
             found=str(error).splitlines()[0],
