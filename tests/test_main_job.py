@@ -263,10 +263,21 @@ def test_too_little_data_degrades_with_findings(tmp_path):
 def test_a_store_that_cannot_be_written_is_said_and_the_files_are_complete(run, tmp_path, monkeypatch):
     (tmp_path / "mlruns").write_text("a file where the store's folder should be")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     with pytest.raises(ClvsegError, match="MLflow could not keep the run"):
         clvseg.publish(run)
     folders = sorted((Path(run.settings.output) / "runs").iterdir())
     pd.testing.assert_frame_equal(Run.load(folders[-1]).scores, run.scores)
+
+
+def test_each_folder_has_its_own_store_in_one_process(run, tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        clvseg.publish(run)
+        assert (tmp_path / name / "mlruns" / "mlflow.db").is_file()
+        assert "MLFLOW_TRACKING_URI" not in os.environ
 
 
 def write_toml(folder):

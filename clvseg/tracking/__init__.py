@@ -119,8 +119,8 @@ def _store(settings: Settings) -> Iterator[tuple[str, str]]:
     mlflow = import_mlflow()
     from mlflow.utils.logging_utils import disable_logging, enable_logging
 
-    before = mlflow.get_tracking_uri()
-    given = settings.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI")
+    before, users = mlflow.get_tracking_uri(), os.environ.get("MLFLOW_TRACKING_URI")
+    given = settings.tracking.uri or users
     folder = Path.cwd() / "mlruns"
     if given is None:
         folder.mkdir(exist_ok=True)
@@ -139,6 +139,8 @@ def _store(settings: Settings) -> Iterator[tuple[str, str]]:
     finally:
         enable_logging()
         mlflow.set_tracking_uri(before)
+        if users is None:  # set_tracking_uri writes it; the next run would take it for the user's
+            os.environ.pop("MLFLOW_TRACKING_URI", None)
 
 
 def _experiment(mlflow: Any, name: str, artifacts: str | None) -> str:
