@@ -1,76 +1,32 @@
-"""The verbs: the only file that turns settings into estimators, and the order in which they work."""
+"""The verbs, and the order in which they work."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from clvseg import __version__, checks, explain
-from clvseg.boosting import Panel
-from clvseg.churn.model import ChurnModel
-from clvseg.config import ColumnSettings, Settings, ValueSettings
+from clvseg.config import ColumnSettings, Settings
 from clvseg.data.features import feature_catalogue
-from clvseg.data.summary import outcomes, revenue_by_week
+from clvseg.data.summary import revenue_by_week
 from clvseg.data.transactions import Transactions
 from clvseg.errors import ConfigError, DataError
-from clvseg.evaluation.leaderboard import (
-    HYBRID,
-    LAST_PERIOD,
-    PAST_RATE,
-    SINCE_LAST,
-    candidate_probabilities,
-    candidate_values,
-    churn_leaderboard,
-    lifetimes_rows,
-    value_leaderboard,
-)
-from clvseg.evaluation.metrics import decile_table, interval_coverage, reliability_table
-from clvseg.explain import ReasonCodes
+from clvseg.judging import Judged, Step, judge
+from clvseg.learning import MODEL_NAMES, Learned, learn
 from clvseg.run import Run
 from clvseg.scores import Scorer
-from clvseg.segments import Segmentation, later_table, segments_table
-from clvseg.value import GammaGammaModel, ValueModel
-from clvseg.value.hybrid import HybridValueModel
-from clvseg.value.intervals import LEVEL, ValueIntervals
-from clvseg.value.origins import ModelBase, build_panel
+from clvseg.segments import segments_table
+from clvseg.value.intervals import LEVEL
 
-Step = Callable[[str], None]
-
-MODEL_NAMES = {"pareto_nbd": "Pareto/NBD", "mbg_nbd": "MBG/NBD", "bg_nbd": "BG/NBD"}
 SHAP_SAMPLE = 5_000
 
 
 def _silent(title: str) -> None:
     pass
-
-
-@dataclass(frozen=True)
-class Judged:
-    """How well the models did on the period after the cutoff.
-
-    Attributes
-    ----------
-    facts : dict
-        Those of the later period; see :class:`clvseg.run.Run`.
-    leaderboard_value, leaderboard_churn, later, findings : DataFrame
-        The tables of :mod:`clvseg.frames`.
-    deciles, calibration : DataFrame
-        See :class:`clvseg.run.Run`.
-    """
-
-    facts: dict[str, Any]
-    leaderboard_value: pd.DataFrame
-    leaderboard_churn: pd.DataFrame
-    later: pd.DataFrame
-    findings: pd.DataFrame
-    deciles: pd.DataFrame
-    calibration: pd.DataFrame
 
 
 def fit(settings: Settings, source: Any = None, *, progress: Step = _silent) -> Run:
@@ -101,9 +57,9 @@ def fit(settings: Settings, source: Any = None, *, progress: Step = _silent) -> 
     settings = _with_columns(settings, transactions)
     as_of = transactions.last_day
     findings = checks.run_checks(transactions, settings.horizon_days)
-    judged, doubts = _judge(transactions, settings, progress)
+    judged, doubts = judge(transactions, settings, progress)
     progress("Fitting on the whole log")
-    learned = _learn(transactions, as_of, settings.horizon_days, settings)
+    learned = learn(transactions, as_of, settings.horizon_days, settings)
     progress("Scoring the customers and finding their reasons")
     scorer = learned.scorer(settings)
     scores = scorer.score_features(learned.panel.current, as_of)
@@ -167,136 +123,11 @@ def evaluate(settings: Settings, source: Any = None, *, progress: Step = _silent
     """
     transactions = _open(settings, source, progress)
     findings = checks.run_checks(transactions, settings.horizon_days)
-    judged, doubts = _judge(transactions, settings, progress)
+    judged, doubts = judge(transactions, settings, progress)
     return replace(judged, findings=checks.findings_frame([*findings, *doubts]))
 
 
-@dataclass(frozen=True)
-class _Learned:
-    """What was fitted as of one day, and the customers of that day with their predictions."""
-
-    panel: Panel
-    base: ModelBase
-    hybrid: HybridValueModel
-    churn: ChurnModel
-    intervals: ValueIntervals
-    segmentation: Segmentation
-    people: pd.DataFrame
-
-    def scorer(self, settings: Settings) -> Scorer:
-        """Add the reasons."""
-        reasons = ReasonCodes(settings.seed).fit(self.churn, self.people)
-        return Scorer(
-            settings, self.base, self.hybrid, self.churn, self.intervals, self.segmentation, reasons
-        )
-
-
-def _learn(transactions: Transactions, as_of: dt.date, horizon_days: int, settings: Settings) -> _Learned:
-    """Fit everything on what was known on a day."""
-    seed = settings.seed
-    panel, base = build_panel(transactions, as_of, horizon_days, _value_fitter(settings.value))
-    with ThreadPoolExecutor(max_workers=2) as pool:  # each uses one thread, outside of Python's lock
-        boosting_value = pool.submit(HybridValueModel(seed).fit, panel)
-        boosting_churn = pool.submit(ChurnModel(seed).fit, panel)
-    hybrid, churn = boosting_value.result(), boosting_churn.result()
-    intervals = ValueIntervals.fit(panel, hybrid, churn.out_of_fold)
-    people = panel.current.assign(
-        predicted_value=hybrid.predict(panel.current),
-        churn_probability=churn.predict_proba(panel.current)[:, 1],
-    )
-    segmentation = Segmentation(
-        **settings.segments.model_dump(),
-        low_risk=settings.churn.low,
-        high_risk=settings.churn.high,
-        seed=seed,
-    ).fit(people)
-    return _Learned(panel, base, hybrid, churn, intervals, segmentation, people)
-
-
-def _value_fitter(settings: ValueSettings) -> Callable[[pd.DataFrame, pd.DataFrame], ValueModel]:
-    """Turn the settings into a function that fits purchases and spend."""
-    from clvseg.value.lifetimes_bridge import MODELS, fit_with_lifetimes
-
-    def fit_model(summary: pd.DataFrame, spend: pd.DataFrame) -> ValueModel:
-        model = ValueModel(MODELS[settings.purchases](), GammaGammaModel())
-        if settings.fitter == "clvseg":
-            return model.fit(summary, spend)
-        model.purchases_ = fit_with_lifetimes(settings.purchases, summary)
-        model.spend_ = GammaGammaModel().fit(spend)
-        return model
-
-    return fit_model
-
-
-def _judge(
-    transactions: Transactions, settings: Settings, progress: Step
-) -> tuple[Judged, list[checks.Finding]]:
-    """Hold back the last horizon, or half of a log that is shorter than two, and measure on it."""
-    days = (transactions.last_day - transactions.first_day).days + 1
-    horizon = min(settings.horizon_days, days // 2)
-    cutoff = transactions.last_day - dt.timedelta(days=horizon)
-    progress(f"Judging: fitting to {cutoff}, measuring on the {horizon} days after")
-    learned = _learn(transactions, cutoff, horizon, settings)
-    later = outcomes(transactions, cutoff, horizon)
-    if later["value"].sum() <= 0:
-        raise DataError(
-            f"nobody bought in the last {horizon} days of the log, so nothing can be judged.",
-            found=f"the held-back period is {cutoff} to {transactions.last_day}.",
-            hint="set as_of to the last complete day, or a longer horizon.",
-        )
-    progress("Measuring the accuracy beside lifetimes and the naive rows")
-    panel, people = learned.panel, learned.people
-    purchases = MODEL_NAMES[settings.value.purchases]
-    peer = lifetimes_rows(panel)
-    values = candidate_values(transactions, panel, learned.hybrid, f"{purchases} + Gamma-Gamma", peer)
-    risks = candidate_probabilities(panel, learned.churn, purchases, peer)
-    actual, gone = later["value"].to_numpy(), 1 - later["active"].to_numpy()
-    predicted, churn = people["predicted_value"].to_numpy(), people["churn_probability"].to_numpy()
-    ranges = learned.intervals.predict(predicted, churn)
-    low, high = learned.intervals.total(predicted)
-    judged = Judged(
-        facts={
-            "cutoff": cutoff.isoformat(),
-            "holdout_days": horizon,
-            "model_value": HYBRID,
-            "model_churn": HYBRID,
-            "coverage": interval_coverage(actual, ranges["low"].to_numpy(), ranges["high"].to_numpy()),
-            "holdout_total": {
-                "predicted": float(predicted.sum()),
-                "low": low,
-                "high": high,
-                "actual": float(actual.sum()),
-            },
-        },
-        leaderboard_value=value_leaderboard(values, actual, settings.seed),
-        leaderboard_churn=churn_leaderboard(risks, gone, settings.seed),
-        later=later_table(
-            learned.segmentation.assign(people)["segment"], predicted, churn, later, settings.seed
-        ),
-        findings=checks.findings_frame([]),
-        deciles=decile_table(actual, predicted),
-        calibration=reliability_table(gone, churn),
-    )
-    return judged, _accuracy_findings(judged)
-
-
-def _accuracy_findings(judged: Judged) -> list[checks.Finding]:
-    """Doubts that the later period raises."""
-    value: Any = judged.leaderboard_value.set_index("model").loc[HYBRID]
-    churn: Any = judged.leaderboard_churn.set_index("model").loc[HYBRID]
-    return [
-        *checks.check_naive(
-            judged.leaderboard_value, HYBRID, (PAST_RATE, LAST_PERIOD), "gini", "value of customers"
-        ),
-        *checks.check_naive(judged.leaderboard_churn, HYBRID, (SINCE_LAST,), "auc", "risk of customers"),
-        *checks.check_calibration(
-            churn["calibration_error"], value["bias"], value["bias_low"], value["bias_high"]
-        ),
-        *checks.check_segments(judged.later),
-    ]
-
-
-def _model_findings(learned: _Learned, purchases: str) -> list[checks.Finding]:
+def _model_findings(learned: Learned, purchases: str) -> list[checks.Finding]:
     """Doubts about the models that score the customers."""
     model = learned.base.value_model
     return [
@@ -307,7 +138,7 @@ def _model_findings(learned: _Learned, purchases: str) -> list[checks.Finding]:
     ]
 
 
-def _drivers(learned: _Learned, seed: int) -> pd.DataFrame:
+def _drivers(learned: Learned, seed: int) -> pd.DataFrame:
     """Say what drives value and churn over all customers."""
     people = learned.people
     return pd.concat(

@@ -1,0 +1,147 @@
+"""How good the models are: fitted on what was known at a cutoff, measured on what followed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from clvseg import checks
+from clvseg.config import Settings
+from clvseg.data.summary import outcomes
+from clvseg.data.transactions import Transactions
+from clvseg.errors import DataError
+from clvseg.evaluation.leaderboard import (
+    HYBRID,
+    LAST_PERIOD,
+    PAST_RATE,
+    SINCE_LAST,
+    candidate_probabilities,
+    candidate_values,
+    churn_leaderboard,
+    lifetimes_rows,
+    value_leaderboard,
+)
+from clvseg.evaluation.metrics import decile_table, interval_coverage, reliability_table
+from clvseg.learning import MODEL_NAMES, learn
+from clvseg.segments import later_table
+
+Step = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """How well the models did on the period after the cutoff.
+
+    Attributes
+    ----------
+    facts : dict
+        Those of the later period; see :class:`clvseg.run.Run`.
+    leaderboard_value, leaderboard_churn, later, findings : DataFrame
+        The tables of :mod:`clvseg.frames`.
+    deciles, calibration : DataFrame
+        See :class:`clvseg.run.Run`.
+    """
+
+    facts: dict[str, Any]
+    leaderboard_value: pd.DataFrame
+    leaderboard_churn: pd.DataFrame
+    later: pd.DataFrame
+    findings: pd.DataFrame
+    deciles: pd.DataFrame
+    calibration: pd.DataFrame
+
+
+def judge(
+    transactions: Transactions, settings: Settings, progress: Step
+) -> tuple[Judged, list[checks.Finding]]:
+    """Hold back the last horizon, or half of a log that is shorter than two, and measure on it.
+
+    Parameters
+    ----------
+    transactions : Transactions
+        The whole log.
+    settings : Settings
+        Of the run.
+    progress : callable
+        Called with the title of each step.
+
+    Returns
+    -------
+    judged : Judged
+        Without findings.
+    doubts : list of Finding
+        What the later period gives reason to doubt.
+
+    Raises
+    ------
+    DataError
+        When nobody bought in the held-back period.
+    DataError, ConvergenceError
+        As :func:`clvseg.learning.learn`.
+    """
+    days = (transactions.last_day - transactions.first_day).days + 1
+    horizon = min(settings.horizon_days, days // 2)
+    cutoff = transactions.last_day - dt.timedelta(days=horizon)
+    progress(f"Judging: fitting to {cutoff}, measuring on the {horizon} days after")
+    learned = learn(transactions, cutoff, horizon, settings)
+    later = outcomes(transactions, cutoff, horizon)
+    if later["value"].sum() <= 0:
+        raise DataError(
+            f"nobody bought in the last {horizon} days of the log, so nothing can be judged.",
+            found=f"the held-back period is {cutoff} to {transactions.last_day}.",
+            hint="set as_of to the last complete day, or a longer horizon.",
+        )
+    progress("Measuring the accuracy beside lifetimes and the naive rows")
+    panel, people = learned.panel, learned.people
+    purchases = MODEL_NAMES[settings.value.purchases]
+    peer = lifetimes_rows(panel)
+    values = candidate_values(transactions, panel, learned.hybrid, f"{purchases} + Gamma-Gamma", peer)
+    risks = candidate_probabilities(panel, learned.churn, purchases, peer)
+    actual, gone = later["value"].to_numpy(), 1 - later["active"].to_numpy()
+    predicted, churn = people["predicted_value"].to_numpy(), people["churn_probability"].to_numpy()
+    ranges = learned.intervals.predict(predicted, churn)
+    low, high = learned.intervals.total(predicted)
+    judged = Judged(
+        facts={
+            "cutoff": cutoff.isoformat(),
+            "holdout_days": horizon,
+            "model_value": HYBRID,
+            "model_churn": HYBRID,
+            "coverage": interval_coverage(actual, ranges["low"].to_numpy(), ranges["high"].to_numpy()),
+            "holdout_total": {
+                "predicted": float(predicted.sum()),
+                "low": low,
+                "high": high,
+                "actual": float(actual.sum()),
+            },
+        },
+        leaderboard_value=value_leaderboard(values, actual, settings.seed),
+        leaderboard_churn=churn_leaderboard(risks, gone, settings.seed),
+        later=later_table(
+            learned.segmentation.assign(people)["segment"], predicted, churn, later, settings.seed
+        ),
+        findings=checks.findings_frame([]),
+        deciles=decile_table(actual, predicted),
+        calibration=reliability_table(gone, churn),
+    )
+    return judged, _accuracy_findings(judged)
+
+
+def _accuracy_findings(judged: Judged) -> list[checks.Finding]:
+    """Doubts that the later period raises."""
+    value: Any = judged.leaderboard_value.set_index("model").loc[HYBRID]
+    churn: Any = judged.leaderboard_churn.set_index("model").loc[HYBRID]
+    return [
+        *checks.check_naive(
+            judged.leaderboard_value, HYBRID, (PAST_RATE, LAST_PERIOD), "gini", "value of customers"
+        ),
+        *checks.check_naive(judged.leaderboard_churn, HYBRID, (SINCE_LAST,), "auc", "risk of customers"),
+        *checks.check_calibration(
+            churn["calibration_error"], value["bias"], value["bias_low"], value["bias_high"]
+        ),
+        *checks.check_segments(judged.later),
+    ]
