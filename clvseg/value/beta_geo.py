@@ -37,17 +37,16 @@ class _BetaGeo(PurchaseModel):
             t / (self._parameters()[1] + T)))  # fmt: skip
 
     def _purchases(self, x: Array, T: Array, t: float) -> Array:
-        r, alpha, a, b = self._parameters()
-
-        def curve(x: Array, start: Array) -> Array:
+        def curve(parameters: Array, x: Array, start: Array) -> Array:
+            r, _, a, b = parameters
             return mean_over_dropout(a, b + x + self._chances, r + x, t / start)
 
-        return along_curves(curve, x, alpha + T)
+        parameters = self._parameters()
+        return along_curves(curve, parameters, x, parameters[1] + T)
 
     def _discounted(self, x: Array, T: Array, t: float, rate: float) -> Array:
-        r, alpha, a, b = self._parameters()
-
-        def curve(x: Array, start: Array) -> Array:
+        def curve(parameters: Array, x: Array, start: Array) -> Array:
+            r, _, a, b = parameters
             # By parts: Int e^(-rate u) dE(u) = e^(-rate t) E(t) + rate Int e^(-rate u) E(u) du.
             total = np.exp(-rate * t) * mean_over_dropout(a, b + x + self._chances, r + x, t / start)
             if rate > 0:
@@ -58,7 +57,8 @@ class _BetaGeo(PurchaseModel):
                     total += rate * weight * bought
             return total
 
-        return along_curves(curve, x, alpha + T)
+        parameters = self._parameters()
+        return along_curves(curve, parameters, x, parameters[1] + T)
 
     def _counts(self, x: Array, T: Array, t: float, most: int) -> Array:
         r, alpha, a, b = self._parameters()

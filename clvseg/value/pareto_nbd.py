@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from .equations import draws, pareto
-from .equations.counts import Counts, distinct_histories
+from .equations.counts import Counts, on_distinct
 from .equations.curves import along_curves
 from .equations.types import Array
 from .fit import Coordinates
@@ -40,14 +42,10 @@ class ParetoNBDModel(PurchaseModel):
         return pareto.log_likelihood(parameters, counts)
 
     def _alive(self, x: Array, t_x: Array, T: Array) -> Array:
-        x, t_x, T, inverse = distinct_histories(x, t_x, T)
-        found = pareto.probability_alive(self._parameters(), x, t_x, T)
-        return found if inverse is None else found[inverse]
+        return on_distinct(pareto.probability_alive, self._parameters(), x, t_x, T)
 
     def _active(self, x: Array, t_x: Array, T: Array, t: float) -> Array:
-        x, t_x, T, inverse = distinct_histories(x, t_x, T)
-        found = 1 - pareto.probability_none(self._parameters(), x, t_x, T, t)
-        return found if inverse is None else found[inverse]
+        return 1 - on_distinct(partial(pareto.probability_none, t=t), self._parameters(), x, t_x, T)
 
     def _purchases(self, x: Array, T: Array, t: float) -> Array:
         return pareto.purchases_if_alive(self._parameters(), x, T, t)
@@ -62,9 +60,8 @@ class ParetoNBDModel(PurchaseModel):
         return draws.pareto_purchases(rng, self._parameters(), alive, x, T, t)
 
     def _wait(self, x: Array, T: Array) -> Array:
-        parameters = self._parameters()
-
-        def curve(x: Array, start: Array) -> Array:
+        def curve(parameters: Array, x: Array, start: Array) -> Array:
             return pareto.median_wait(parameters, x, start - parameters[1])
 
-        return along_curves(curve, x, parameters[1] + T)
+        parameters = self._parameters()
+        return along_curves(curve, parameters, x, parameters[1] + T)

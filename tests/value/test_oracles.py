@@ -292,10 +292,11 @@ def test_curves_equal_the_function(rng):
     """Chebyshev curves for shared x against the function itself, row by row."""
     x, start = rng.poisson(2, 3000).astype(float), rng.uniform(5, 500, 3000)
 
-    def function(x, start):
-        return mean_over_dropout(0.8, 2.4 + x, 0.25 + x, 180 / start)
+    def function(parameters, x, start):
+        return mean_over_dropout(0.8, 2.4 + x, parameters[0] + x, 180 / start)
 
-    np.testing.assert_allclose(along_curves(function, x, start), function(x, start), rtol=1e-9)
+    r = np.array([0.25])
+    np.testing.assert_allclose(along_curves(function, r, x, start), function(r, x, start), rtol=1e-9)
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ _DROP = 40.0
 _TAIL = 1e-6
 
 
-def mean_over_dropout(a: float, c: Array, rho: Array, tau: Array) -> Array:
+def mean_over_dropout(a: float | Array, c: Array, rho: Array, tau: Array) -> Array:
     """E over p ~ Beta(a, c) of (1 - (1 + p tau)^-rho) / p.
 
     Gauss-Legendre panels over logit p between the points where the Beta density has dropped by e^-40, with
@@ -33,7 +33,7 @@ def mean_over_dropout(a: float, c: Array, rho: Array, tau: Array) -> Array:
 
     Parameters
     ----------
-    a : float
+    a : float or ndarray, shape (n,)
         First shape of the Beta distribution.
     c, rho, tau : ndarray, shape (n,)
         Second shape; shape of the purchase rate; horizon over (alpha + T).
@@ -46,11 +46,12 @@ def mean_over_dropout(a: float, c: Array, rho: Array, tau: Array) -> Array:
     out = np.empty(len(c))
     for begin in range(0, len(c), 1024):
         part = slice(begin, begin + 1024)
-        out[part] = _integrate(a, c[part], rho[part], tau[part])
+        first = a[part] if isinstance(a, np.ndarray) and a.ndim else a
+        out[part] = _integrate(first, c[part], rho[part], tau[part])
     return np.clip(out, 0, rho * tau)
 
 
-def _integrate(a: float, c: Array, rho: Array, tau: Array) -> Array:
+def _integrate(a: float | Array, c: Array, rho: Array, tau: Array) -> Array:
     left, right = _cuts(a, c, _DROP)
     steep = 1 / (1 + c + (rho + 1) * tau)
     left_tail = np.log(_TAIL * steep)
@@ -76,7 +77,7 @@ def _integrate(a: float, c: Array, rho: Array, tau: Array) -> Array:
     return total + certain * np.exp(c * log_q - norm) * (1 / c - slope * np.exp(log_q) / (c + 1))
 
 
-def _cuts(a: float, c: Array, drop: float) -> tuple[Array, Array]:
+def _cuts(a: float | Array, c: Array, drop: float) -> tuple[Array, Array]:
     """Where a log p + c log(1-p), concave in logit p, has dropped by `drop` on either side of its peak."""
     peak = np.log(a) - np.log(c)
     height = a * log_expit(peak) + c * log_expit(-peak)

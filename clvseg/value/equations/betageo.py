@@ -120,6 +120,72 @@ def _by_history(
     return float(value)
 
 
+def row_derivatives(
+    parameters: Array, x: Array, t_x: Array, T: Array, chances: int
+) -> tuple[Array, Array, Array]:
+    """Log-likelihood of each history, with its derivatives in (log r, log alpha, log a, log b, t_x, T).
+
+    With e = log(alpha + T) and l = log(alpha + t_x), what depends on the times is -(r + x) e + log(1 + odds)
+    with odds = a / (b + n - 1) exp((r + x) (e - l)): [FHL] eq. 6, [BDG] eq. 6.
+
+    Parameters
+    ----------
+    parameters : ndarray, shape (4, m)
+        r, alpha, a, b: one set per history.
+    x, t_x, T : ndarray, shape (m,)
+        Histories.
+    chances : int
+        n - x.
+
+    Returns
+    -------
+    value : ndarray, shape (m,)
+    gradient : ndarray, shape (6, m)
+    hessian : ndarray, shape (6, 6, m)
+    """
+    r, alpha, a, b = parameters
+    n, shape = x + chances, r + x
+    survived = b + np.maximum(n - 1, 0)
+    end, last = alpha + T, alpha + t_x
+    between = np.log(end / last)
+    odds = np.where(n > 0, np.log(a / survived) + shape * between, -np.inf)
+    gone = expit(odds)
+    value = gammaln(r + x) - gammaln(r) + r * np.log(alpha) - shape * np.log(end) + np.logaddexp(0, odds)
+    value += gammaln(a + b) - gammaln(a + b + n) + gammaln(b + n) - gammaln(b)
+    # First the derivatives of log odds, t_x and T standing beside log alpha, then those of the rest.
+    of_end, of_last, zero = 1 / end, 1 / last, np.zeros(len(x))
+    slope = np.stack([r * between, alpha * shape * (of_end - of_last), zero + 1, -b / survived,
+                      -shape * of_last, shape * of_end])  # fmt: skip
+    rest = np.stack([-r * np.log(end), -alpha * shape * of_end, zero, zero, zero, -shape * of_end])
+    gradient = rest + gone * slope
+    hessian = gone * (1 - gone) * slope[:, None] * slope
+    stay = gone - 1
+    hessian[0, 0] += gradient[0]
+    hessian[0, 1] += r * alpha * (stay * of_end - gone * of_last)
+    hessian[0, 4] -= r * gone * of_last
+    hessian[0, 5] += r * stay * of_end
+    hessian[1, 1] += alpha * shape * (stay * of_end * (T * of_end) - gone * of_last * (t_x * of_last))
+    hessian[1, 4] += alpha * shape * gone * of_last**2
+    hessian[1, 5] -= alpha * shape * stay * of_end**2
+    hessian[3, 3] += gone * (b / survived) * (b / survived - 1)
+    hessian[4, 4] += shape * gone * of_last**2
+    hessian[5, 5] -= shape * stay * of_end**2
+    # What does not depend on the times.
+    both = digamma(a + b) - digamma(a + b + n)
+    curved = polygamma(1, a + b) - polygamma(1, a + b + n)
+    of_b = both + digamma(b + n) - digamma(b)
+    of_r = digamma(r + x) - digamma(r) + np.log(alpha)
+    gradient[:4] += np.stack([r * of_r, r + zero, a * both, b * of_b])
+    hessian[0, 0] += r * of_r + r**2 * (polygamma(1, r + x) - polygamma(1, r))
+    hessian[0, 1] += r
+    hessian[2, 2] += a * both + a**2 * curved
+    hessian[2, 3] += a * b * curved
+    hessian[3, 3] += b * of_b + b**2 * (curved + polygamma(1, b + n) - polygamma(1, b))
+    for i in range(6):
+        hessian[i:, i] = hessian[i, i:]
+    return value, gradient, hessian
+
+
 def probability_alive(parameters: Array, x: Array, t_x: Array, T: Array, chances: int) -> Array:
     """P(still a customer at T | history).
 
@@ -145,7 +211,7 @@ def probability_alive(parameters: Array, x: Array, t_x: Array, T: Array, chances
     return expit(np.where(n > 0, odds, np.inf))
 
 
-def counts_if_alive(a: float, c: Array, rho: Array, tau: Array, most: int) -> Array:
+def counts_if_alive(a: float | Array, c: Array, rho: Array, tau: Array, most: int) -> Array:
     """P(exactly k purchases in t | alive at T), k = 0 .. most, with p ~ Beta(a, c), tau = t / (alpha + T).
 
     [FHL] eq. 8 with the posterior's parameters: k purchases without dropping out, or dropping out at the k-th

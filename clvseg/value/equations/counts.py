@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,18 +84,31 @@ def order_by(x: Array) -> Array:
     return np.argsort(x.astype(np.uint16) if x.max(initial=0) < 2**16 else x, kind="stable")
 
 
-def distinct_histories(x: Array, t_x: Array, T: Array) -> tuple[Array, Array, Array, Array | None]:
-    """Distinct (x, t_x, T) and each row's place among them, where whole days make that worth it.
+def on_distinct(
+    function: Callable[[Array, Array, Array, Array], Array],
+    parameters: Array,
+    x: Array,
+    t_x: Array,
+    T: Array,
+) -> Array:
+    """`function` at every history, called for distinct ones only where whole days make that worth it.
+
+    Parameters
+    ----------
+    function : callable
+        Takes parameters, x, t_x, T.
+    parameters : ndarray, shape (k,) or (k, n)
+        Of all rows, or one set per row, which leaves the rows as they are.
+    x, t_x, T : ndarray, shape (n,)
+        Histories.
 
     Returns
     -------
-    x, t_x, T : ndarray, shape (m,)
-    inverse : ndarray of int, shape (n,), or None
-        None where the rows are handed back as they came.
+    ndarray, shape (n,)
     """
-    key = _whole_key(x, t_x, T) if len(x) > _FEW else None
+    key = _whole_key(x, t_x, T) if len(x) > _FEW and parameters.ndim == 1 else None
     if key is None:
-        return x, t_x, T, None
+        return function(parameters, x, t_x, T)
     order = np.argsort(key)
     key = key[order]
     new = np.ones(len(key), dtype=bool)
@@ -102,7 +116,7 @@ def distinct_histories(x: Array, t_x: Array, T: Array) -> tuple[Array, Array, Ar
     inverse = np.empty(len(key), dtype=np.int64)
     inverse[order] = np.cumsum(new) - 1
     first = order[new]
-    return x[first], t_x[first], T[first], inverse
+    return function(parameters, x[first], t_x[first], T[first])[inverse]
 
 
 def _whole_key(x: Array, t_x: Array, T: Array) -> Array | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.polynomial import chebyshev
@@ -14,16 +15,21 @@ _DEGREE = 20
 _TOLERANCE = 1e-9
 
 
-def along_curves(function: Callable[[Array, Array], Array], x: Array, start: Array) -> Array:
+def along_curves(
+    function: Callable[[Array, Array, Array], Array], parameters: Array, x: Array, start: Array
+) -> Array:
     """`function` at every (x, start): for each x that many share, by Chebyshev interpolation in log(start).
 
     The logarithm is interpolated, so that results stay positive and exact in relative terms. A curve that
     misses the function by more than 1e-9 at any of the check points is replaced by the function itself.
+    Where each row has parameters of its own there are no curves, and the function is called for every row.
 
     Parameters
     ----------
     function : callable
-        Positive; takes arrays x and start of one shape (m,).
+        Positive; takes parameters, and arrays x and start of one shape (m,).
+    parameters : ndarray, shape (k,) or (k, n)
+        Of all rows, or one set per row.
     x, start : ndarray, shape (n,)
         x whole, start positive.
 
@@ -31,6 +37,8 @@ def along_curves(function: Callable[[Array, Array], Array], x: Array, start: Arr
     -------
     ndarray, shape (n,)
     """
+    if parameters.ndim == 2:
+        return function(parameters, x, start)
     order = order_by(x)
     sorted_x, sorted_start = x[order], start[order]
     edges = np.flatnonzero(np.diff(sorted_x, prepend=-1.0))
@@ -38,14 +46,14 @@ def along_curves(function: Callable[[Array, Array], Array], x: Array, start: Arr
     exact = np.ones(len(x), dtype=bool)
     for begin, end in zip(edges, np.append(edges[1:], len(x)), strict=True):
         if end - begin > 1.5 * _DEGREE:
-            curve = _curve(function, sorted_x[begin], np.log(sorted_start[begin:end]))
+            curve = _curve(partial(function, parameters), sorted_x[begin], np.log(sorted_start[begin:end]))
             if curve is not None:
                 values[begin:end] = curve
                 exact[begin:end] = False
     if exact.any():
         # Complex numbers sort by both parts: distinct pairs in one call.
         pairs, place = np.unique(sorted_x[exact] + 1j * sorted_start[exact], return_inverse=True)
-        values[exact] = function(pairs.real, pairs.imag)[place]
+        values[exact] = function(parameters, pairs.real, pairs.imag)[place]
     out = np.empty(len(x))
     out[order] = values
     return out

@@ -18,7 +18,7 @@ from .counts import Counts
 from .pareto_integral import PRODUCTS, Moments, moments
 from .pareto_table import table_moments
 from .quadrature import horizon_nodes
-from .types import Array
+from .types import Array, rows_of
 
 _CHUNK = 4_096
 # Longest time looked at, as log(1 + time / alpha).
@@ -74,8 +74,46 @@ def _all_moments(parameters: Array, counts: Counts) -> list[tuple[Array, Moments
     return found
 
 
+def row_derivatives(parameters: Array, x: Array, t_x: Array, T: Array) -> tuple[Array, Array, Array]:
+    """Log-likelihood of each history, with its derivatives in its own (r, alpha, s, beta).
+
+    Parameters
+    ----------
+    parameters : ndarray, shape (4, m)
+        One set per history.
+    x, t_x, T : ndarray, shape (m,)
+        Histories.
+
+    Returns
+    -------
+    value : ndarray, shape (m,)
+    gradient : ndarray, shape (4, m)
+    hessian : ndarray, shape (4, 4, m)
+    """
+    r, alpha, s, beta = parameters
+    found = moments(parameters, x, t_x, T, all_moments=True)
+    value, gradient, hessian = _mixture_rows(parameters, x, T, found)
+    value += gammaln(r + x) - gammaln(r) + r * np.log(alpha) + s * np.log(beta)
+    gradient += np.stack(
+        [digamma(r + x) - digamma(r) + np.log(alpha), r / alpha, np.log(beta), s / beta]
+    )  # fmt: skip
+    hessian[0, 0] += polygamma(1, r + x) - polygamma(1, r)
+    hessian[1, 1] -= r / alpha**2
+    hessian[3, 3] -= s / beta**2
+    for i, more in ((0, 1 / alpha), (2, 1 / beta)):
+        hessian[i, i + 1] += more
+        hessian[i + 1, i] += more
+    return value, gradient, hessian
+
+
 def _mixture(parameters: Array, x: Array, T: Array, w: Array, found: Moments) -> tuple[float, Array, Array]:
     """Weighted sum of log(alive + dropped out) with its derivatives."""
+    value, gradient, hessian = _mixture_rows(parameters, x, T, found)
+    return float(w @ value), gradient @ w, hessian @ w
+
+
+def _mixture_rows(parameters: Array, x: Array, T: Array, found: Moments) -> tuple[Array, Array, Array]:
+    """Log(alive + dropped out) of each history with its derivatives, history last."""
     r, alpha, s, beta = parameters
     shape = r + x
     end = np.stack([np.log(alpha + T), np.log(beta + T), 1 / (alpha + T), 1 / (beta + T)])
@@ -88,29 +126,29 @@ def _mixture(parameters: Array, x: Array, T: Array, w: Array, found: Moments) ->
     sums = found.sums * (factor / total)
     gone = sums[0]
     # Coefficients of (la, lb, ia, ib) in the log-integrand's gradient, and of the atom's in its own.
-    zero, one = np.zeros_like(x), np.ones_like(x)
-    scale = np.stack([-one, -shape, -one, np.full_like(x, -(s + 1))])
+    zero, one = np.zeros(len(x)), np.ones(len(x))
+    scale = np.stack([-one, -shape, -one, -(s + 1) * one])
     factors = np.array([0, 2, 1, 3])
     shift = np.stack([zero, zero, one / s, zero])
-    atom = end[factors] * np.stack([-one, -shape, -one, np.full_like(x, -s)])
+    atom = end[factors] * np.stack([-one, -shape, -one, -s * one])
     first = scale * sums[1:5][factors] + shift * gone
     mean = first + alive * atom
-    hessian = np.empty((4, 4))
+    hessian = np.empty((4, 4, len(x)))
     for i in range(4):
         for j in range(i + 1):
             second = scale[i] * scale[j] * sums[_ROW[factors[i], factors[j]]]
             second += scale[i] * shift[j] * sums[1 + factors[i]] + shift[i] * first[j]
             second += alive * atom[i] * atom[j] - mean[i] * mean[j]
-            hessian[i, j] = hessian[j, i] = w @ second
+            hessian[i, j] = second
     ia, ib = sums[3] + alive * end[2], sums[4] + alive * end[3]
-    hessian[0, 1] -= w @ ia
-    hessian[1, 0] -= w @ ia
-    hessian[1, 1] += w @ (shape * (sums[_ROW[2, 2]] + alive * end[2] ** 2))
-    hessian[2, 2] -= w @ gone / s**2
-    hessian[2, 3] -= w @ ib
-    hessian[3, 2] -= w @ ib
-    hessian[3, 3] += w @ ((s + 1) * sums[_ROW[3, 3]] + s * alive * end[3] ** 2)
-    return float(w @ (np.log(total) + top)), mean @ w, hessian
+    hessian[1, 0] -= ia
+    hessian[1, 1] += shape * (sums[_ROW[2, 2]] + alive * end[2] ** 2)
+    hessian[2, 2] -= gone / s**2
+    hessian[3, 2] -= ib
+    hessian[3, 3] += (s + 1) * sums[_ROW[3, 3]] + s * alive * end[3] ** 2
+    for i in range(4):
+        hessian[:i, i] = hessian[i, :i]
+    return np.log(total) + top, mean, hessian
 
 
 def log_terms(parameters: Array, x: Array, t_x: Array, T: Array) -> tuple[Array, Array]:
@@ -125,10 +163,10 @@ def log_terms(parameters: Array, x: Array, t_x: Array, T: Array) -> tuple[Array,
     gone = np.empty_like(alive)
     for begin in range(0, len(x), _CHUNK):
         part = slice(begin, begin + _CHUNK)
-        found = moments(parameters, x[part], t_x[part], T[part], all_moments=False)
+        found = moments(rows_of(parameters, part), x[part], t_x[part], T[part], all_moments=False)
         with np.errstate(divide="ignore"):
-            gone[part] = np.log(s * found.sums[0]) + found.log_scale
-    return alive, gone
+            gone[part] = np.log(found.sums[0]) + found.log_scale
+    return alive, gone + np.log(s)
 
 
 def probability_alive(parameters: Array, x: Array, t_x: Array, T: Array) -> Array:
@@ -177,10 +215,12 @@ def discounted_if_alive(parameters: Array, x: Array, T: Array, t: float, rate: f
     ndarray, shape (n,)
     """
     r, alpha, s, beta = parameters
-    distinct, inverse = np.unique(T, return_inverse=True)
-    total = np.zeros_like(distinct)
-    for time, weight in horizon_nodes((beta + distinct) / max(1.0, s), t, rate):
-        total += weight * np.exp(-s * np.log1p(time / (beta + distinct)))
+    # Complex numbers sort by both parts: distinct pairs in one call.
+    pairs, inverse = np.unique(s + 1j * (beta + T), return_inverse=True)
+    s, start = pairs.real, pairs.imag
+    total = np.zeros(len(pairs))
+    for time, weight in horizon_nodes(start / np.maximum(1.0, s), t, rate):
+        total += weight * np.exp(-s * np.log1p(time / start))
     return (r + x) / (alpha + T) * total[inverse]
 
 

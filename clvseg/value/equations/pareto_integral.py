@@ -17,7 +17,7 @@ from itertools import pairwise
 import numpy as np
 
 from .quadrature import gauss
-from .types import Array
+from .types import Array, rows_of
 
 _DROP = 36.0
 # (nodes, largest drop in logs, largest length in u): error below 1e-12 of the integral, see the tests.
@@ -48,15 +48,17 @@ def moments(parameters: Array, x: Array, t_x: Array, T: Array, *, all_moments: b
 
     Parameters
     ----------
-    parameters : ndarray, shape (4,)
-        r, alpha, s, beta.
+    parameters : ndarray, shape (4,) or (4, m)
+        r, alpha, s, beta: of all histories, or one set for each.
     x, t_x, T : ndarray, shape (m,)
         Histories; t_x <= T.
     all_moments : bool
         With the fourteen further sums that derivatives need.
     """
     _, alpha, _, beta = parameters
-    floor = min(alpha, beta)
+    if parameters.ndim == 2 and np.any(alpha <= beta) and np.any(alpha > beta):
+        return _by_order(parameters, x, t_x, T, all_moments)
+    floor = np.minimum(alpha, beta)
     left, right = np.log(floor + t_x), np.log(floor + T)
     left, right, peak = _cut(parameters, x, left, right)
     sums = np.zeros((15 if all_moments else 1, len(x)))
@@ -69,6 +71,7 @@ def moments(parameters: Array, x: Array, t_x: Array, T: Array, *, all_moments: b
     # In the order of the rules, so that each rule's histories lie side by side.
     order = np.argsort(rule, kind="stable")
     x, left, length, height = x[order], left[order], length[order], peak[order]
+    ordered = rows_of(parameters, order)
     ends = np.searchsorted(rule[order], np.arange(len(_RULES) + 2))
     for index, (begin, end) in enumerate(pairwise(ends)):
         nodes = _RULES[min(index, len(_RULES) - 1)][0]
@@ -79,10 +82,21 @@ def moments(parameters: Array, x: Array, t_x: Array, T: Array, *, all_moments: b
             for panel in range(panels):
                 low = left[part] + length[part] * (panel / panels)
                 high = left[part] + length[part] * ((panel + 1) / panels)
-                sums[:, part] += panel_sums(parameters, x[part], low, high, height[part], nodes, all_moments)
+                of_part = rows_of(ordered, part)
+                sums[:, part] += panel_sums(of_part, x[part], low, high, height[part], nodes, all_moments)
     back = np.empty_like(order)
     back[order] = np.arange(len(order))
     return Moments(peak, sums[:, back])
+
+
+def _by_order(parameters: Array, x: Array, t_x: Array, T: Array, all_moments: bool) -> Moments:
+    """Histories with alpha <= beta apart from the others, as the coordinate u is measured from the lesser."""
+    below = parameters[1] <= parameters[3]
+    log_scale, sums = np.empty(len(x)), np.empty((15 if all_moments else 1, len(x)))
+    for rows in (np.flatnonzero(below), np.flatnonzero(~below)):
+        part = moments(parameters[:, rows], x[rows], t_x[rows], T[rows], all_moments=all_moments)
+        log_scale[rows], sums[:, rows] = part.log_scale, part.sums
+    return Moments(log_scale, sums)
 
 
 def panel_sums(
@@ -98,7 +112,7 @@ def panel_sums(
     sums = np.empty((15 if all_moments else 1, u.shape[1]))
     weight.sum(axis=0, out=sums[0])
     if all_moments:
-        y = np.exp(u) - min(alpha, beta)
+        y = np.exp(u) - np.minimum(alpha, beta)
         factors = (la, lb, 1 / (alpha + y), 1 / (beta + y))
         weighted = [weight * factor for factor in factors]
         for i, product in enumerate(weighted):
@@ -112,7 +126,7 @@ def _logs(parameters: Array, x: Array, u: Array) -> tuple[Array, Array, Array]:
     """log(alpha + y), log(beta + y) and the log-integrand at u."""
     r, alpha, s, beta = parameters
     further = np.log(np.exp(u) + abs(alpha - beta))
-    la, lb = (u, further) if alpha <= beta else (further, u)
+    la, lb = (u, further) if np.all(alpha <= beta) else (further, u)
     return la, lb, u - (r + x) * la - (s + 1) * lb
 
 
@@ -124,7 +138,7 @@ def _cut(parameters: Array, x: Array, left: Array, right: Array) -> tuple[Array,
     """Shorten [left, right] to where the integrand counts; also the log of its height."""
     r, alpha, s, beta = parameters
     shape = r + x
-    near, far = (shape, s + 1) if alpha <= beta else (s + 1 + 0 * x, shape)
+    near, far = (shape, s + 1) if np.all(alpha <= beta) else (s + 1 + 0 * x, shape)
     gap = abs(alpha - beta)
     # Slope 1 - near - far e^u / (e^u + gap) is 0 at the peak.
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -141,7 +155,7 @@ def _cut(parameters: Array, x: Array, left: Array, right: Array) -> tuple[Array,
 
 
 def _towards(
-    parameters: Array, x: Array, u: Array, peak: Array, near: Array, far: Array, gap: float, target: Array
+    parameters: Array, x: Array, u: Array, peak: Array, near: Array, far: Array, gap: Array, target: Array
 ) -> Array:
     """One Newton step towards the cut, from outside: a concave function's tangent never oversteps it."""
     excess = target - _log_integrand(parameters, x, u)

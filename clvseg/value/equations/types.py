@@ -7,3 +7,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
+
+
+def rows_of(parameters: Array, rows: Array | slice) -> Array:
+    """Parameters of some rows: those of shape (k,) hold for all, (k, n) are one set per row."""
+    return parameters if parameters.ndim == 1 else parameters[:, rows]
