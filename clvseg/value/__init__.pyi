@@ -4,16 +4,20 @@ from .discrete import BetaGeoBetaBinomModel as BetaGeoBetaBinomModel
 from .discrete import ShiftedBetaGeoModel as ShiftedBetaGeoModel
 from .fit import FitReport as FitReport
 from .pareto_nbd import ParetoNBDModel as ParetoNBDModel
+from .purchases import NEW_CUSTOMER as NEW_CUSTOMER
 from .purchases import PurchaseModel as PurchaseModel
+from .regular import ModifiedBetaGeoCNBDModel as ModifiedBetaGeoCNBDModel
 from .spend import GammaGammaModel as GammaGammaModel
 from .uncertainty import Outcomes as Outcomes
 from .value_model import ValueModel as ValueModel
 
 __all__ = [
+    "NEW_CUSTOMER",
     "BetaGeoBetaBinomModel",
     "BetaGeoModel",
     "FitReport",
     "GammaGammaModel",
+    "ModifiedBetaGeoCNBDModel",
     "ModifiedBetaGeoModel",
     "Outcomes",
     "ParetoNBDModel",

@@ -36,7 +36,17 @@ class _BetaGeo(PurchaseModel):
         return self._alive(x, t_x, T) * -np.expm1(-(self._parameters()[0] + x) * np.log1p(
             t / (self._parameters()[1] + T)))  # fmt: skip
 
-    def _purchases(self, x: Array, T: Array, t: float) -> Array:
+    def _staying(self, x: Array, t_x: Array, T: Array, t: float) -> Array:
+        def curve(parameters: Array, x: Array, start: Array) -> Array:
+            r, _, a, b = parameters
+            # p (1 - (1 + p tau)^-rho) / p: its mean over Beta(a, c) weighs the quotient by Beta(a + 1, c).
+            c = b + x + self._chances
+            return 1 - a / (a + c) * mean_over_dropout(a + 1, c, r + x, t / start)
+
+        parameters = self._parameters()
+        return np.clip(along_curves(curve, parameters, x, parameters[1] + T), 0, 1)
+
+    def _purchases(self, x: Array, t_x: Array, T: Array, t: float) -> Array:
         def curve(parameters: Array, x: Array, start: Array) -> Array:
             r, _, a, b = parameters
             return mean_over_dropout(a, b + x + self._chances, r + x, t / start)
@@ -44,7 +54,7 @@ class _BetaGeo(PurchaseModel):
         parameters = self._parameters()
         return along_curves(curve, parameters, x, parameters[1] + T)
 
-    def _discounted(self, x: Array, T: Array, t: float, rate: float) -> Array:
+    def _discounted(self, x: Array, t_x: Array, T: Array, t: float, rate: float) -> Array:
         def curve(parameters: Array, x: Array, start: Array) -> Array:
             r, _, a, b = parameters
             # By parts: Int e^(-rate u) dE(u) = e^(-rate t) E(t) + rate Int e^(-rate u) E(u) du.
@@ -60,14 +70,16 @@ class _BetaGeo(PurchaseModel):
         parameters = self._parameters()
         return along_curves(curve, parameters, x, parameters[1] + T)
 
-    def _counts(self, x: Array, T: Array, t: float, most: int) -> Array:
+    def _counts(self, x: Array, t_x: Array, T: Array, t: float, most: int) -> Array:
         r, alpha, a, b = self._parameters()
         return betageo.counts_if_alive(a, b + x + self._chances, r + x, t / (alpha + T), most)
 
-    def _draw(self, rng: np.random.Generator, alive: Array, x: Array, T: Array, t: float) -> Array:
+    def _draw(
+        self, rng: np.random.Generator, alive: Array, x: Array, t_x: Array, T: Array, t: float
+    ) -> Array:
         return draws.geometric_purchases(rng, self._parameters(), alive, x, T, t, self._chances)
 
-    def _wait(self, x: Array, T: Array) -> Array:
+    def _wait(self, x: Array, t_x: Array, T: Array) -> Array:
         # Dropout happens at purchases only: the wait of a living customer is Lomax(r + x, alpha + T).
         r, alpha = self._parameters()[:2]
         return (alpha + T) * np.expm1(np.minimum(np.log(2) / (r + x), 700))
@@ -98,8 +110,7 @@ class BetaGeoModel(_BetaGeo):
 
     _chances = 0
 
-    @staticmethod
-    def _likelihood(parameters: Array, counts: Counts) -> tuple[float, Array, Array]:
+    def _likelihood(self, parameters: Array, counts: Counts) -> tuple[float, Array, Array]:
         return betageo.log_likelihood(parameters, counts, 0)
 
 
@@ -119,6 +130,5 @@ class ModifiedBetaGeoModel(_BetaGeo):
 
     _chances = 1
 
-    @staticmethod
-    def _likelihood(parameters: Array, counts: Counts) -> tuple[float, Array, Array]:
+    def _likelihood(self, parameters: Array, counts: Counts) -> tuple[float, Array, Array]:
         return betageo.log_likelihood(parameters, counts, 1)

@@ -37,8 +37,7 @@ class ParetoNBDModel(PurchaseModel):
     _starts = ((-0.5, 0.0, -0.5, 0.5), (0.7, -1.0, 0.7, 0.0), (-1.5, 1.5, -1.5, -1.0))
     _time_powers = (0, 1, 0, 1)
 
-    @staticmethod
-    def _likelihood(parameters: Array, counts: Counts) -> tuple[float, Array, Array]:
+    def _likelihood(self, parameters: Array, counts: Counts) -> tuple[float, Array, Array]:
         return pareto.log_likelihood(parameters, counts)
 
     def _alive(self, x: Array, t_x: Array, T: Array) -> Array:
@@ -47,19 +46,25 @@ class ParetoNBDModel(PurchaseModel):
     def _active(self, x: Array, t_x: Array, T: Array, t: float) -> Array:
         return 1 - on_distinct(partial(pareto.probability_none, t=t), self._parameters(), x, t_x, T)
 
-    def _purchases(self, x: Array, T: Array, t: float) -> Array:
+    def _staying(self, x: Array, t_x: Array, T: Array, t: float) -> Array:
+        s, beta = self._parameters()[2:]
+        return np.exp(-s * np.log1p(t / (beta + T)))
+
+    def _purchases(self, x: Array, t_x: Array, T: Array, t: float) -> Array:
         return pareto.purchases_if_alive(self._parameters(), x, T, t)
 
-    def _discounted(self, x: Array, T: Array, t: float, rate: float) -> Array:
+    def _discounted(self, x: Array, t_x: Array, T: Array, t: float, rate: float) -> Array:
         return pareto.discounted_if_alive(self._parameters(), x, T, t, rate)
 
-    def _counts(self, x: Array, T: Array, t: float, most: int) -> Array:
+    def _counts(self, x: Array, t_x: Array, T: Array, t: float, most: int) -> Array:
         return pareto.counts_if_alive(self._parameters(), x, T, t, most)
 
-    def _draw(self, rng: np.random.Generator, alive: Array, x: Array, T: Array, t: float) -> Array:
+    def _draw(
+        self, rng: np.random.Generator, alive: Array, x: Array, t_x: Array, T: Array, t: float
+    ) -> Array:
         return draws.pareto_purchases(rng, self._parameters(), alive, x, T, t)
 
-    def _wait(self, x: Array, T: Array) -> Array:
+    def _wait(self, x: Array, t_x: Array, T: Array) -> Array:
         def curve(parameters: Array, x: Array, start: Array) -> Array:
             return pareto.median_wait(parameters, x, start - parameters[1])
 

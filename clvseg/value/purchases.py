@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from abc import ABC, abstractmethod
+from copy import copy
 from functools import partial
 from importlib import import_module
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from ..errors import DataError, MissingColumnsError
 from .equations.counts import Counts, count_histories
-from .equations.newton import maximise
+from .equations.newton import Optimum, maximise
 from .equations.types import Array
 from .fit import Coordinates, FitReport, covariance, report, search
 
@@ -25,7 +27,8 @@ SHAPES = (float(np.log(1e-4)), float(np.log(1e4)))
 CENTURY = 36_500.0
 # e^-40 of a purchase is nothing.
 DISCOUNTED_AWAY = 40.0
-_NEW = pd.DataFrame({"frequency": [0], "recency": [0], "T": [0]})
+# The summary of a customer on the day of the first purchase: predictions for it are those for anyone new.
+NEW_CUSTOMER = pd.DataFrame({"frequency": [0], "recency": [0], "T": [0]})
 TIMES = (float(np.log(1e-6)), float(np.log(1e6)))
 
 
@@ -41,6 +44,8 @@ class PurchaseModel(BaseEstimator, ABC):
     _starts: ClassVar[tuple[tuple[float, ...], ...]]
     # 1 for parameters in units of time.
     _time_powers: ClassVar[tuple[int, ...]]
+    # Fitted attributes of a kind of model, JSON-able, besides the parameters.
+    _state: ClassVar[tuple[str, ...]] = ()
 
     params_: dict[str, float]
     fit_report_: FitReport
@@ -68,44 +73,56 @@ class PurchaseModel(BaseEstimator, ABC):
         ConvergenceError
             When no start leads to a finite likelihood.
         """
-        counts = count_histories(*_columns(summary))
-        if counts.T.max() <= 0:
-            raise DataError(
-                "no customer was known before the cutoff.",
-                found="T is 0 for all.",
-                hint="choose a later cutoff.",
-            )
+        counts = count_histories(*columns_of(summary))
+        require_time(counts)
+        self._settle(self._search(counts), counts)
+        return self
+
+    def _search(self, counts: Counts) -> Optimum:
+        """Optimum of the likelihood over the coordinates, from several starts."""
         coordinates = self._coordinates
         parts = {id(part): part for part in (*(counts.thin(size) for size in _COARSE), counts)}
         objectives = [
             coordinates.objective(partial(self._likelihood, counts=part)) for part in parts.values()
         ]
-        starts = [np.array(start) for start in (*self._starts, self._start_from(counts))]
-        found = search(objectives, starts, coordinates, type(self).__name__)
+        return search(objectives, self._starts_for(counts), coordinates, type(self).__name__)
+
+    def _settle(self, found: Optimum, counts: Counts, constant: float = 0.0) -> None:
+        """Keep an optimum; `constant` is what the mean log-likelihood holds besides the parameters."""
+        coordinates, n = self._coordinates, round(counts.n)
         units = counts.scale ** np.array(self._time_powers)
         parameters = coordinates.parameters(found.theta) * units
         self.params_ = dict(zip(coordinates.names, map(float, parameters), strict=True))
-        self.fit_report_ = report(found, coordinates, units, len(summary), len(counts.x), _log_unit(counts))
-        spread = covariance(found, len(summary))
+        log_unit = _log_unit(counts) - constant
+        self.fit_report_ = report(found, coordinates, units, n, len(counts.x), log_unit)
+        spread = covariance(found, n)
         transform = coordinates.transform
         self.covariance_ = None if spread is None else transform @ spread @ transform.T
-        return self
 
     def score(self, summary: pd.DataFrame, y: None = None) -> float:
         """Mean log-likelihood per customer, in nats (higher is better); time is in days."""
-        counts = count_histories(*_columns(summary))
+        counts = count_histories(*columns_of(summary))
         units = counts.scale ** np.array(self._time_powers)
         value = self._likelihood(self._parameters() / units, counts)[0]
         return float(value - _log_unit(counts))
 
-    def probability_alive(self, summary: pd.DataFrame) -> Array:
-        """P(still a customer at the cutoff), one per row, in 0..1; for churn see ``probability_active``."""
-        return np.clip(self._alive(*self._histories(summary)), 0, 1)
+    def probability_alive(self, summary: pd.DataFrame, days: float = 0.0) -> Array:
+        """P(still a customer `days` after the cutoff), one per row, in 0..1.
 
-    def expected_purchases(self, summary: pd.DataFrame, days: float) -> Array:
-        """Expected purchase days within `days` after the cutoff, one per row."""
+        For churn see :meth:`probability_active`.
+        """
         x, t_x, T = self._histories(summary)
-        return self._alive(x, t_x, T) * self._purchases(x, T, _horizon(days))
+        alive, t = self._alive(x, t_x, T), _horizon(days)
+        return np.clip(alive if t == 0 else alive * self._staying(x, t_x, T, t), 0, 1)
+
+    def expected_purchases(self, summary: pd.DataFrame, days: float, *, after: float = 0.0) -> Array:
+        """Expected purchase days in the `days` that begin `after` days past the cutoff, one per row."""
+        x, t_x, T = self._histories(summary)
+        start, end = _horizon(after), _horizon(after) + _horizon(days)
+        bought = self._purchases(x, t_x, T, end)
+        if start > 0:
+            bought = np.maximum(bought - self._purchases(x, t_x, T, start), 0)
+        return self._alive(x, t_x, T) * bought
 
     def probability_active(self, summary: pd.DataFrame, days: float) -> Array:
         """P(at least one purchase within `days` after the cutoff), one per row, in 0..1."""
@@ -136,7 +153,7 @@ class PurchaseModel(BaseEstimator, ABC):
         rate = float(np.log1p(discount_rate)) / 365.0
         if rate > 0 and days > DISCOUNTED_AWAY / rate:
             days = DISCOUNTED_AWAY / rate
-        return self._alive(x, t_x, T) * self._discounted(x, T, _horizon(days), rate)
+        return self._alive(x, t_x, T) * self._discounted(x, t_x, T, _horizon(days), rate)
 
     def probability_counts(self, summary: pd.DataFrame, days: float, most: int) -> Array:
         """P(exactly k purchase days within `days` after the cutoff) for k = 0 .. `most`.
@@ -148,7 +165,7 @@ class PurchaseModel(BaseEstimator, ABC):
         """
         x, t_x, T = self._histories(summary)
         alive = np.clip(self._alive(x, t_x, T), 0, 1)
-        counts = self._counts(x, T, _horizon(days), most) * alive[:, None]
+        counts = self._counts(x, t_x, T, _horizon(days), most) * alive[:, None]
         counts[:, 0] += 1 - alive
         return np.clip(counts, 0, 1)
 
@@ -157,8 +174,19 @@ class PurchaseModel(BaseEstimator, ABC):
 
         The mean does not exist for customers with few purchases, so the median is given; at most 36,500.
         """
-        x, _, T = self._histories(summary)
-        return np.minimum(self._wait(x, T), CENTURY)
+        return np.minimum(self._wait(*self._histories(summary)), CENTURY)
+
+    def next_purchase(self, summary: pd.DataFrame, as_of: dt.date) -> Array:
+        """Day by which a customer who buys again has done so with even chances, one per row, datetime64[D].
+
+        Parameters
+        ----------
+        summary : DataFrame
+            Columns frequency, recency, T.
+        as_of : date
+            Its cutoff; :meth:`days_to_next_purchase` are counted from it.
+        """
+        return np.datetime64(as_of, "D") + np.ceil(self.days_to_next_purchase(summary)).astype(int)
 
     def days_late(self, summary: pd.DataFrame) -> Array:
         """Days by which the next purchase is overdue, one per row; negative where it is not due yet.
@@ -166,15 +194,15 @@ class PurchaseModel(BaseEstimator, ABC):
         Due is the median wait as it stood at the last purchase (:meth:`days_to_next_purchase` of then).
         """
         x, t_x, T = self._histories(summary)
-        return T - t_x - np.minimum(self._wait(x, t_x), CENTURY)
+        return T - t_x - np.minimum(self._wait(x, t_x, t_x), CENTURY)
 
     def expected_purchases_new(self, days: float) -> float:
         """Expected repeat purchase days of a new customer within `days` of the first purchase."""
-        return float(self.expected_purchases(_NEW, days)[0])
+        return float(self.expected_purchases(NEW_CUSTOMER, days)[0])
 
     def discounted_purchases_new(self, days: float, discount_rate: float) -> float:
         """As :meth:`discounted_purchases`, for a new customer from the first purchase on (not counted)."""
-        return float(self.discounted_purchases(_NEW, days, discount_rate)[0])
+        return float(self.discounted_purchases(NEW_CUSTOMER, days, discount_rate)[0])
 
     def bootstrap_parameters(self, summary: pd.DataFrame, draws: int, rng: np.random.Generator) -> Array:
         """Parameters refitted to customers drawn with replacement from the `summary` the model was fitted to.
@@ -184,7 +212,7 @@ class PurchaseModel(BaseEstimator, ABC):
         ndarray, shape (draws, k)
             In the order of ``params_``; each search starts from the estimate.
         """
-        counts, coordinates = count_histories(*_columns(summary)), self._coordinates
+        counts, coordinates = count_histories(*columns_of(summary)), self._coordinates
         units = counts.scale ** np.array(self._time_powers)
         start = coordinates.theta(self._parameters() / units)
         out = np.empty((draws, len(units)))
@@ -217,10 +245,10 @@ class PurchaseModel(BaseEstimator, ABC):
         """
         x, t_x, T = self._histories(summary)
         out = np.empty((len(parameters), len(x)), dtype=np.int64)
-        model = clone(self)
+        model = copy(self)
         for draw, row in enumerate(parameters):
             model.params_ = dict(zip(self.params_, map(float, row), strict=True))
-            out[draw] = model._draw(rng, model._alive(x, t_x, T), x, T, _horizon(days))
+            out[draw] = model._draw(rng, model._alive(x, t_x, T), x, t_x, T, _horizon(days))
         return out
 
     def to_dict(self) -> dict[str, Any]:
@@ -230,6 +258,7 @@ class PurchaseModel(BaseEstimator, ABC):
         return {
             "model": type(self).__name__,
             "settings": self.get_params(),
+            "state": {name: getattr(self, name) for name in self._state},
             "params": dict(self.params_),
             "covariance": spread,
             "fit_report": self.fit_report_.to_dict(),
@@ -239,6 +268,8 @@ class PurchaseModel(BaseEstimator, ABC):
     def from_dict(cls, d: dict[str, Any]) -> Self:
         """The model that :meth:`to_dict` was called on, of whichever class."""
         model: Self = getattr(import_module("clvseg.value"), d["model"])(**d["settings"])
+        for name, value in d["state"].items():
+            setattr(model, name, value)
         model.params_ = dict(d["params"])
         model.covariance_ = None if d["covariance"] is None else np.array(d["covariance"])
         model.fit_report_ = FitReport.from_dict(d["fit_report"])
@@ -250,44 +281,58 @@ class PurchaseModel(BaseEstimator, ABC):
 
     def _histories(self, summary: pd.DataFrame) -> tuple[Array, Array, Array]:
         check_is_fitted(self, "params_")
-        return _columns(summary)
+        return columns_of(summary)
 
-    def _start_from(self, counts: Counts) -> Array:
-        """A start whose purchase rate is the data's own."""
-        start = np.array(self._starts[0])
+    def _starts_for(self, counts: Counts) -> list[Array]:
+        """The usual starts, and one whose purchase rate is the data's own."""
+        own = np.array(self._starts[0])
         rate = (counts.weight @ counts.x) / max(counts.weight @ counts.T, 1e-12)
-        start[1] = -np.log(max(2 * rate, 1e-6))
-        return start
+        own[1] = -np.log(max(2 * rate, 1e-6))
+        return [*map(np.array, self._starts), own]
 
-    @staticmethod
     @abstractmethod
-    def _likelihood(parameters: Array, counts: Counts) -> tuple[float, Array, Array]: ...
+    def _likelihood(self, parameters: Array, counts: Counts) -> tuple[float, Array, Array]: ...
 
     @abstractmethod
     def _alive(self, x: Array, t_x: Array, T: Array) -> Array: ...
 
     @abstractmethod
-    def _purchases(self, x: Array, T: Array, t: float) -> Array: ...
+    def _staying(self, x: Array, t_x: Array, T: Array, t: float) -> Array: ...
+
+    @abstractmethod
+    def _purchases(self, x: Array, t_x: Array, T: Array, t: float) -> Array: ...
 
     @abstractmethod
     def _active(self, x: Array, t_x: Array, T: Array, t: float) -> Array: ...
 
     @abstractmethod
-    def _discounted(self, x: Array, T: Array, t: float, rate: float) -> Array: ...
+    def _discounted(self, x: Array, t_x: Array, T: Array, t: float, rate: float) -> Array: ...
 
     @abstractmethod
-    def _counts(self, x: Array, T: Array, t: float, most: int) -> Array: ...
+    def _counts(self, x: Array, t_x: Array, T: Array, t: float, most: int) -> Array: ...
 
     @abstractmethod
-    def _draw(self, rng: np.random.Generator, alive: Array, x: Array, T: Array, t: float) -> Array: ...
+    def _draw(
+        self, rng: np.random.Generator, alive: Array, x: Array, t_x: Array, T: Array, t: float
+    ) -> Array: ...
 
     @abstractmethod
-    def _wait(self, x: Array, T: Array) -> Array: ...
+    def _wait(self, x: Array, t_x: Array, T: Array) -> Array: ...
 
 
 def _log_unit(counts: Counts) -> float:
     """Each purchase has a density in time: what its logarithm loses from internal units to days."""
     return float(np.log(counts.scale) * (counts.weight @ counts.x) / counts.n)
+
+
+def require_time(counts: Counts) -> None:
+    """Refuse a summary in which nobody was known before the cutoff."""
+    if counts.T.max() <= 0:
+        raise DataError(
+            "no customer was known before the cutoff.",
+            found="T is 0 for all.",
+            hint="choose a later cutoff.",
+        )
 
 
 def _horizon(days: float) -> float:
@@ -296,7 +341,7 @@ def _horizon(days: float) -> float:
     return float(days)
 
 
-def _columns(summary: pd.DataFrame) -> tuple[Array, Array, Array]:
+def columns_of(summary: pd.DataFrame) -> tuple[Array, Array, Array]:
     """x, t_x and T of a summary, checked."""
     names = ("frequency", "recency", "T")
     missing = [(name, name) for name in names if name not in summary.columns]

@@ -52,7 +52,7 @@ def mean_over_dropout(a: float | Array, c: Array, rho: Array, tau: Array) -> Arr
 
 
 def _integrate(a: float | Array, c: Array, rho: Array, tau: Array) -> Array:
-    left, right = _cuts(a, c, _DROP)
+    left, right = cuts(a, c, _DROP)
     steep = 1 / (1 + c + (rho + 1) * tau)
     left_tail = np.log(_TAIL * steep)
     right_tail = -np.log(_TAIL / (1 + a + np.minimum(rho * tau, 1e6)))
@@ -77,7 +77,7 @@ def _integrate(a: float | Array, c: Array, rho: Array, tau: Array) -> Array:
     return total + certain * np.exp(c * log_q - norm) * (1 / c - slope * np.exp(log_q) / (c + 1))
 
 
-def _cuts(a: float | Array, c: Array, drop: float) -> tuple[Array, Array]:
+def cuts(a: float | Array, c: Array, drop: float) -> tuple[Array, Array]:
     """Where a log p + c log(1-p), concave in logit p, has dropped by `drop` on either side of its peak."""
     peak = np.log(a) - np.log(c)
     height = a * log_expit(peak) + c * log_expit(-peak)

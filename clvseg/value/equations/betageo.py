@@ -40,7 +40,7 @@ def log_likelihood(parameters: Array, counts: Counts, chances: int) -> tuple[flo
     gradient : ndarray, shape (4,)
     hessian : ndarray, shape (4, 4)
     """
-    value, gradient, hessian = _by_frequency(parameters, counts, chances)
+    value, gradient, hessian = by_frequency(parameters, counts, chances)
     for begin in range(0, len(counts.x), CHUNK):
         part = slice(begin, begin + CHUNK)
         value += _by_history(
@@ -55,21 +55,24 @@ def log_likelihood(parameters: Array, counts: Counts, chances: int) -> tuple[flo
     return value / n, gradient / n, hessian / n
 
 
-def _by_frequency(parameters: Array, counts: Counts, chances: int) -> tuple[float, Array, Array]:
-    """Terms that depend on x alone (upper triangle of the Hessian)."""
+def by_frequency(
+    parameters: Array, counts: Counts, chances: int, k: int = 1
+) -> tuple[float, Array, Array]:
+    """Terms that depend on x alone, summed (upper triangle of the Hessian); `k` as in the MBG/CNBD-k."""
     r, alpha, a, b = parameters
     edges = np.flatnonzero(np.diff(counts.x, prepend=-1.0))
     x = counts.x[edges]
     w = np.add.reduceat(counts.weight, edges)
     n, total = x + chances, w.sum()
-    terms = gammaln(r + x) - gammaln(r) + gammaln(a + b) - gammaln(a + b + n) + gammaln(b + n) - gammaln(b)
+    shape = r + k * x
+    terms = gammaln(shape) - gammaln(r) + gammaln(a + b) - gammaln(a + b + n) + gammaln(b + n) - gammaln(b)
     gradient = np.zeros(4)
-    gradient[0] = w @ (digamma(r + x) - digamma(r)) + total * np.log(alpha)
+    gradient[0] = w @ (digamma(shape) - digamma(r)) + total * np.log(alpha)
     gradient[1] = total * r / alpha
     both = w @ (digamma(a + b) - digamma(a + b + n))
     gradient[2], gradient[3] = both, both + w @ (digamma(b + n) - digamma(b))
     hessian = np.zeros((4, 4))
-    hessian[0, 0] = w @ (polygamma(1, r + x) - polygamma(1, r))
+    hessian[0, 0] = w @ (polygamma(1, shape) - polygamma(1, r))
     hessian[0, 1] = total / alpha
     hessian[1, 1] = -total * r / alpha**2
     both = w @ (polygamma(1, a + b) - polygamma(1, a + b + n))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .cnbd import stage_shares
 from .types import Array
 
 # Smallest dropout probability or rate drawn: numpy's geometric overflows below it.
@@ -38,6 +39,27 @@ def geometric_purchases(
     rate = rng.gamma(r + x) / (alpha + T)
     drop = np.maximum(rng.beta(a, b + x + chances), _SMALL)
     bought = np.minimum(rng.poisson(rate * t), rng.geometric(drop))
+    return np.where(rng.uniform(size=len(x)) < alive, bought, 0)
+
+
+def regular_purchases(
+    rng: np.random.Generator, parameters: Array, k: int, alive: Array, x: Array, t_x: Array, T: Array, t: float
+) -> Array:
+    """Purchases in (T, T + t], MBG/CNBD-k: every k-th event of a Poisson process, stopped geometrically.
+
+    Parameters as in :func:`geometric_purchases`, with k as in :mod:`clvseg.value.equations.cnbd`.
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
+    """
+    r, alpha, a, b = parameters
+    shape = r + k * x
+    shares = stage_shares(shape, (T - t_x) / (alpha + T), k)[0]
+    passed = (rng.uniform(size=len(x)) > np.cumsum(shares[:-1], axis=0)).sum(axis=0)
+    rate = rng.gamma(shape + passed) / (alpha + T)
+    drop = np.maximum(rng.beta(a, b + x + 1), _SMALL)
+    bought = np.minimum((rng.poisson(rate * t) + passed) // k, rng.geometric(drop))
     return np.where(rng.uniform(size=len(x)) < alive, bought, 0)
 
 
