@@ -128,8 +128,8 @@ class DataSettings(_Section):
 class ValueSettings(_Section):
     """The value models; ``[value]``."""
 
-    purchases: Literal["pareto_nbd", "mbg_nbd", "bg_nbd"] = Field(
-        "pareto_nbd", description="model of purchases and dropout"
+    purchases: Literal["pareto_nbd", "mbg_nbd", "bg_nbd", "mbg_cnbd_k"] = Field(
+        "pareto_nbd", description="model of purchases and dropout; mbg_cnbd_k for regular buyers"
     )
     fitter: Literal["clvseg", "lifetimes"] = Field(
         "clvseg", description="who fits bg_nbd, mbg_nbd and pareto_nbd"
@@ -137,6 +137,12 @@ class ValueSettings(_Section):
     margin: float = Field(1.0, gt=0, le=1, description="share of revenue kept, in lifetime_value")
     discount_rate: float = Field(0.1, ge=0, lt=10, description="a year, in lifetime_value")
     lifetime: Duration = Field("1y", description="how far lifetime_value looks ahead")
+
+    @model_validator(mode="after")
+    def _lifetimes_can(self) -> ValueSettings:
+        if self.fitter == "lifetimes" and self.purchases == "mbg_cnbd_k":
+            raise ValueError('lifetimes has no mbg_cnbd_k; use fitter = "clvseg"')
+        return self
 
 
 class ChurnSettings(_Section):

@@ -67,6 +67,12 @@ SUMMARY = Table(
         Column("T", "int", "days", "from the first purchase to the cutoff"),
         Column("monetary_value", "float", "money", "mean amount of the repeat purchases; 0 without one"),
         Column("since_last", "int", "days", "from the last purchase to the cutoff"),
+        Column(
+            "log_gaps",
+            "float",
+            "log days",
+            "sum of the logs of the days between purchases; 0 without a repeat",
+        ),
     ),
 )
 

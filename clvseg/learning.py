@@ -12,16 +12,22 @@ import pandas as pd
 from clvseg.boosting import Panel
 from clvseg.churn.model import ChurnModel
 from clvseg.config import Settings, ValueSettings
+from clvseg.data.features import log_gaps
 from clvseg.data.transactions import Transactions
 from clvseg.explain import ReasonCodes
 from clvseg.scores import Scorer
 from clvseg.segments import Segmentation
-from clvseg.value import GammaGammaModel, ValueModel
+from clvseg.value import MODELS, GammaGammaModel, ValueModel
 from clvseg.value.hybrid import HybridValueModel
 from clvseg.value.intervals import ValueIntervals
 from clvseg.value.origins import ModelBase, build_panel
 
-MODEL_NAMES = {"pareto_nbd": "Pareto/NBD", "mbg_nbd": "MBG/NBD", "bg_nbd": "BG/NBD"}
+MODEL_NAMES = {
+    "pareto_nbd": "Pareto/NBD",
+    "mbg_nbd": "MBG/NBD",
+    "bg_nbd": "BG/NBD",
+    "mbg_cnbd_k": "MBG/CNBD-k",
+}
 
 
 @dataclass(frozen=True)
@@ -95,12 +101,13 @@ def learn(transactions: Transactions, as_of: dt.date, horizon_days: int, setting
 
 def value_fitter(settings: ValueSettings) -> Callable[[pd.DataFrame, pd.DataFrame], ValueModel]:
     """Turn the settings into a function that fits purchases and spend."""
-    from clvseg.value.lifetimes_bridge import MODELS, fit_with_lifetimes
+    from clvseg.value.lifetimes_bridge import fit_with_lifetimes
 
     def fit_model(summary: pd.DataFrame, spend: pd.DataFrame) -> ValueModel:
         model = ValueModel(MODELS[settings.purchases](), GammaGammaModel())
         if settings.fitter == "clvseg":
-            return model.fit(summary, spend)
+            return model.fit(summary.assign(log_gaps=log_gaps(summary)), spend)
+        assert settings.purchases != "mbg_cnbd_k"  # the settings refuse it
         model.purchases_ = fit_with_lifetimes(settings.purchases, summary)
         model.spend_ = GammaGammaModel().fit(spend)
         return model

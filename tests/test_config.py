@@ -52,6 +52,7 @@ def test_all_problems_at_once_with_guesses(tmp_path):
         ('[data]\ndatabase = "a.db"', "needs query"),
         ('[data.columns]\nprice = "p"', "price needs quantity"),
         ('[data.columns]\nprice = "p"\namount = "a"', "not both"),
+        ('[value]\npurchases = "mbg_cnbd_k"\nfitter = "lifetimes"', "lifetimes has no mbg_cnbd_k"),
         ("[segments]\nhigh_value = 0.8\nmid_value = 0.3", "leave a part for the low tier"),
         ("[segments]\nclusters = 1", "greater than or equal to 2"),
     ],

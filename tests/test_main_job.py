@@ -236,11 +236,13 @@ def test_the_registered_model_scores_raw_transactions_identically(run, published
     assert (early["as_of"] == pd.Timestamp("1998-03-31")).all()
 
 
-@pytest.mark.parametrize(("purchases", "fitter"), [("bg_nbd", "lifetimes"), ("mbg_nbd", "clvseg")])
+@pytest.mark.parametrize(
+    ("purchases", "fitter"), [("bg_nbd", "lifetimes"), ("mbg_nbd", "clvseg"), ("mbg_cnbd_k", "clvseg")]
+)
 def test_other_purchase_models_and_lifetimes_as_fitter(tmp_path, run, purchases, fitter):
     value = {"purchases": purchases, "fitter": fitter}
     other = clvseg.fit(sample_settings(tmp_path, value=value))
-    name = {"bg_nbd": "BG/NBD", "mbg_nbd": "MBG/NBD"}[purchases]
+    name = {"bg_nbd": "BG/NBD", "mbg_nbd": "MBG/NBD", "mbg_cnbd_k": "MBG/CNBD-k"}[purchases]
     assert f"{name} + Gamma-Gamma" in set(other.leaderboard_value["model"])
     assert not other.scores.isna().any().any()
     if fitter == "lifetimes":

@@ -138,3 +138,21 @@ def customer_features(tx: Transactions, as_of: dt.date) -> pd.DataFrame:
         bad = ", ".join(frame.columns[~np.isfinite(frame.to_numpy()).all(axis=0)])
         raise ValueError(f"features not finite: {bad}")
     return frame
+
+
+def log_gaps(features: pd.DataFrame) -> pd.Series:
+    """Sum of the logs of the days between each customer's orders, as in the customer summary.
+
+    Parameters
+    ----------
+    features : DataFrame
+        From :func:`customer_features`.
+
+    Examples
+    --------
+    >>> tx = Transactions.read("dataset:cdnow_sample")
+    >>> log_gaps(customer_features(tx, dt.date(1997, 9, 30))).round(3).head(2).tolist()
+    [9.134, 2.485]
+    """
+    usual = features["gap_mean"] * features["regularity"].where(features["frequency"] > 1, 1.0)
+    return features["frequency"] * np.log(usual)

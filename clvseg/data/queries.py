@@ -131,8 +131,16 @@ FROM purchases
 
 
 def customer_summary(as_of: dt.date, until: dt.date) -> str:
-    """Frequency, recency, T, monetary_value and since_last as of a day, of what was known `until` a day."""
+    """Columns of ``frames.SUMMARY`` as of a day, of what was known `until` a day.
+
+    Logarithms are rounded to millionths and summed as integers, so that the sum does not depend on its order.
+    """
     return f"""
+    WITH known AS (
+        SELECT customer_id, day, amount,
+               date_diff('day', lag(day) OVER (PARTITION BY customer_id ORDER BY day), day) AS gap
+        FROM purchases WHERE day <= {date(until)}
+    )
     SELECT customer_id,
            count(*) - 1 AS frequency,
            date_diff('day', min(day), max(day)) AS recency,
@@ -140,9 +148,9 @@ def customer_summary(as_of: dt.date, until: dt.date) -> str:
            CASE WHEN count(*) > 1
                THEN CAST(sum(amount) - min_by(amount, day) AS DOUBLE) / (count(*) - 1)
                ELSE 0.0 END AS monetary_value,
-           date_diff('day', max(day), {date(as_of)}) AS since_last
-    FROM purchases WHERE day <= {date(until)}
-    GROUP BY customer_id ORDER BY customer_id
+           date_diff('day', max(day), {date(as_of)}) AS since_last,
+           CAST(coalesce(sum(CAST(round(ln(gap) * 1e6) AS BIGINT)), 0) AS DOUBLE) / 1e6 AS log_gaps
+    FROM known GROUP BY customer_id ORDER BY customer_id
     """
 
 

@@ -15,6 +15,7 @@ CDNOW_PARAMETERS: dict[str, dict[str, float]] = {
     "bg_nbd": {"r": 0.243, "alpha": 30.9, "a": 0.793, "b": 2.426},
     "mbg_nbd": {"r": 0.525, "alpha": 43.3, "a": 0.891, "b": 1.614},
     "pareto_nbd": {"r": 0.553, "alpha": 74.0, "s": 0.606, "beta": 81.7},
+    "mbg_cnbd_k": {"k": 2, "r": 0.525, "alpha": 21.6, "a": 0.891, "b": 1.614},
 }
 CDNOW_SPEND = {"p": 6.25, "q": 3.74, "v": 15.44}
 
@@ -22,7 +23,7 @@ CDNOW_SPEND = {"p": 6.25, "q": 3.74, "v": 15.44}
 def simulate_transactions(
     customers: int,
     *,
-    purchases: Literal["bg_nbd", "mbg_nbd", "pareto_nbd"] = "bg_nbd",
+    purchases: Literal["bg_nbd", "mbg_nbd", "pareto_nbd", "mbg_cnbd_k"] = "bg_nbd",
     parameters: Mapping[str, float] | None = None,
     spend: Mapping[str, float] | None = None,
     days: int = 546,
@@ -36,11 +37,12 @@ def simulate_transactions(
     ----------
     customers : int
         How many.
-    purchases : {"bg_nbd", "mbg_nbd", "pareto_nbd"}
+    purchases : {"bg_nbd", "mbg_nbd", "pareto_nbd", "mbg_cnbd_k"}
         Dropout after each repeat purchase (Fader, Hardie & Lee 2005), also right after the first (Batislam et
-        al. 2007), or at any time (Schmittlein et al. 1987).
+        al. 2007), or at any time (Schmittlein et al. 1987); or as the second, every k-th arrival being a
+        purchase (Reutterer et al. 2021).
     parameters : mapping, optional
-        ``r, alpha, a, b`` or ``r, alpha, s, beta``, per day. Default: near CDNOW.
+        ``r, alpha, a, b``, ``r, alpha, s, beta`` or ``k, r, alpha, a, b``, per day. Default: near CDNOW.
     spend : mapping, optional
         ``p, q, v`` of the Gamma-Gamma model (Fader & Hardie 2013). Default: CDNOW.
     days : int
@@ -73,12 +75,14 @@ def simulate_transactions(
         death = rng.exponential(1.0, customers) / rng.gamma(values["s"], 1.0 / values["beta"], customers)
         owner, age = _arrivals(rng, rate, np.minimum(seen, death))
     else:
-        # Repeat purchases a customer makes in a whole life; dropping out right away is possible in MBG/NBD.
+        # Repeat purchases a customer makes in a whole life; all but BG/NBD allow dropping out right away.
         chance = np.maximum(rng.beta(values["a"], values["b"], customers), 1e-12)
-        life = rng.geometric(chance) - (1 if purchases == "mbg_nbd" else 0)
+        life = rng.geometric(chance) - (0 if purchases == "bg_nbd" else 1)
         owner, age = _arrivals(rng, rate, seen)
         nth = np.arange(owner.size) - np.searchsorted(owner, np.arange(customers))[owner]
-        owner, age = owner[nth < life[owner]], age[nth < life[owner]]
+        k = int(values.get("k", 1))
+        bought = (nth % k == k - 1) & (nth // k < life[owner])
+        owner, age = owner[bought], age[bought]
     customer = np.concatenate([np.arange(customers), owner])
     moment = start[customer] + np.concatenate([np.zeros(customers), age])
     order = np.lexsort((moment, customer))

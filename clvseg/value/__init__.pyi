@@ -3,6 +3,7 @@ from .beta_geo import ModifiedBetaGeoModel as ModifiedBetaGeoModel
 from .discrete import BetaGeoBetaBinomModel as BetaGeoBetaBinomModel
 from .discrete import ShiftedBetaGeoModel as ShiftedBetaGeoModel
 from .fit import FitReport as FitReport
+from .kinds import MODELS as MODELS
 from .pareto_nbd import ParetoNBDModel as ParetoNBDModel
 from .purchases import NEW_CUSTOMER as NEW_CUSTOMER
 from .purchases import PurchaseModel as PurchaseModel
@@ -12,6 +13,7 @@ from .uncertainty import Outcomes as Outcomes
 from .value_model import ValueModel as ValueModel
 
 __all__ = [
+    "MODELS",
     "NEW_CUSTOMER",
     "BetaGeoBetaBinomModel",
     "BetaGeoModel",

@@ -104,7 +104,7 @@ class PurchaseModel(BaseEstimator, ABC):
         counts = count_histories(*columns_of(summary))
         units = counts.scale ** np.array(self._time_powers)
         value = self._likelihood(self._parameters() / units, counts)[0]
-        return float(value - _log_unit(counts))
+        return float(value - _log_unit(counts) + self._constant(summary, counts.scale))
 
     def probability_alive(self, summary: pd.DataFrame, days: float = 0.0) -> Array:
         """P(still a customer `days` after the cutoff), one per row, in 0..1.
@@ -289,6 +289,10 @@ class PurchaseModel(BaseEstimator, ABC):
         rate = (counts.weight @ counts.x) / max(counts.weight @ counts.T, 1e-12)
         own[1] = -np.log(max(2 * rate, 1e-6))
         return [*map(np.array, self._starts), own]
+
+    def _constant(self, summary: pd.DataFrame, scale: float) -> float:
+        """Mean of what the log-likelihood holds besides `_likelihood`, with time in units of `scale` days."""
+        return 0.0
 
     @abstractmethod
     def _likelihood(self, parameters: Array, counts: Counts) -> tuple[float, Array, Array]: ...

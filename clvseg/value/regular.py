@@ -18,8 +18,8 @@ from .equations.quadrature import horizon_nodes
 from .equations.types import Array
 from .purchases import PurchaseModel, columns_of, require_time
 
-# A function of x, alpha + T and the stage.
-_AtStage = Callable[[Array, Array, int], Array]
+# A function of x and alpha + T for each stage.
+_AtStage = Callable[[int], Callable[[Array, Array], Array]]
 # Purchases that are more regular are hardly met.
 _MOST = 12
 # How often a further stage may fail to help before the search for k ends.
@@ -29,9 +29,9 @@ _PATIENCE = 2
 class ModifiedBetaGeoCNBDModel(PurchaseModel):
     """MBG/CNBD-k: as the MBG/NBD, but the time between two purchases is Erlang-k, so purchases are regular.
 
-    Reutterer, Platzer & Schroeder (2021), "Leveraging purchase regularity for predicting customer behavior the
-    easy way", International Journal of Research in Marketing 38(1). Stage rates are Gamma(r, alpha): a customer
-    with stage rate lambda buys every k / lambda days on average. k = 1 is the MBG/NBD.
+    Reutterer, Platzer & Schroeder (2021), "Leveraging purchase regularity for predicting customer behavior
+    the easy way", International Journal of Research in Marketing 38(1). Stage rates are Gamma(r, alpha): a
+    customer with stage rate lambda buys every k / lambda days on average. k = 1 is the MBG/NBD.
 
     A summary may hold ``log_gaps`` (sum of the logs of the days between purchases), from which k is learned
     best; without it k is learned from frequency, recency and T alone.
@@ -101,12 +101,10 @@ class ModifiedBetaGeoCNBDModel(PurchaseModel):
         self.k_log_likelihoods_ = [] if self.k is not None else [one * counts.n + shift for one in tried]
         return self
 
-    def score(self, summary: pd.DataFrame, y: None = None) -> float:
-        """Mean log-likelihood per customer, in nats (higher is better); time is in days."""
-        without = super().score(summary)
-        constant = _mean_constant(self.k_, columns_of(summary), summary, 1.0)
+    def _constant(self, summary: pd.DataFrame, scale: float) -> float:
+        constant = _mean_constant(self.k_, columns_of(summary), summary, scale)
         _require_gaps(constant)
-        return without + constant
+        return constant
 
     def _starts_for(self, counts: Counts) -> list[Array]:
         # Stages are k times as many as purchases.
@@ -125,16 +123,16 @@ class ModifiedBetaGeoCNBDModel(PurchaseModel):
     def _staying(self, x: Array, t_x: Array, T: Array, t: float) -> Array:
         a, b = self._parameters()[2:]
         # As in the MBG/NBD: P(gone) weighs the purchases by Beta(a + 1, c).
-        gone = self._over_stages(x, t_x, T, lambda x, start, j: self._mean(x, start, t, j, more=1))
+        gone = self._over_stages(x, t_x, T, lambda j: partial(self._mean, t=t, j=j, more=1))
         return np.clip(1 - a / (a + b + x + 1) * gone, 0, 1)
 
     def _purchases(self, x: Array, t_x: Array, T: Array, t: float) -> Array:
-        return self._over_stages(x, t_x, T, lambda x, start, j: self._mean(x, start, t, j))
+        return self._over_stages(x, t_x, T, lambda j: partial(self._mean, t=t, j=j))
 
     def _discounted(self, x: Array, t_x: Array, T: Array, t: float, rate: float) -> Array:
         r, _, a, b = self._parameters()
 
-        def at_stage(x: Array, start: Array, j: int) -> Array:
+        def curve(x: Array, start: Array, j: int) -> Array:
             # By parts: Int e^(-rate u) dE(u) = e^(-rate t) E(t) + rate Int e^(-rate u) E(u) du.
             total = np.exp(-rate * t) * self._mean(x, start, t, j)
             if rate > 0:
@@ -143,7 +141,7 @@ class ModifiedBetaGeoCNBDModel(PurchaseModel):
                     total += rate * weight * self._mean(x, start, time, j)
             return total
 
-        return self._over_stages(x, t_x, T, at_stage)
+        return self._over_stages(x, t_x, T, lambda j: partial(curve, j=j))
 
     def _counts(self, x: Array, t_x: Array, T: Array, t: float, most: int) -> Array:
         a, b = self._parameters()[2:]
@@ -177,13 +175,11 @@ class ModifiedBetaGeoCNBDModel(PurchaseModel):
         alpha = self._parameters()[1]
         shape, share, _ = self._stages(x, t_x, T, 0.0)
         shares = cnbd.stage_shares(shape, share, self.k_)[0]
-        values = [along_curves(partial(at_stage, j=j), x, alpha + T) for j in range(self.k_)]
+        values = [along_curves(at_stage(j), x, alpha + T) for j in range(self.k_)]
         return np.einsum("jn,jn->n", shares, np.array(values))
 
 
-def _mean_constant(
-    k: int, columns: tuple[Array, Array, Array], summary: pd.DataFrame, scale: float
-) -> float:
+def _mean_constant(k: int, columns: tuple[Array, Array, Array], summary: pd.DataFrame, scale: float) -> float:
     """Mean of `cnbd.log_constant` per customer, with time in units of `scale` days."""
     x, t_x, _ = columns
     gaps = None

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clvseg.data.features import FEATURES, customer_features, feature_catalogue
+from clvseg.data.features import FEATURES, customer_features, feature_catalogue, log_gaps
 from clvseg.data.queries import WINDOWS
 from clvseg.data.simulate import simulate_transactions
 from clvseg.data.summary import customer_summary
@@ -133,6 +133,7 @@ def test_agree_with_the_summary(lines, read):
     tx = read(lines)
     features, summary = customer_features(tx, CUTOFF), customer_summary(tx, CUTOFF)
     assert features.index.equals(summary.index)
+    np.testing.assert_allclose(log_gaps(features), summary.pop("log_gaps"), atol=1e-5)
     for column in summary:
         assert (features[column] == summary[column]).all(), column
 

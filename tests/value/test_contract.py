@@ -18,13 +18,14 @@ from clvseg.errors import DataError, MissingColumnsError
 from clvseg.value import (
     BetaGeoModel,
     GammaGammaModel,
+    ModifiedBetaGeoCNBDModel,
     ModifiedBetaGeoModel,
     ParetoNBDModel,
     PurchaseModel,
     ValueModel,
 )
 
-KINDS = [BetaGeoModel, ModifiedBetaGeoModel, ParetoNBDModel]
+KINDS = [BetaGeoModel, ModifiedBetaGeoModel, ParetoNBDModel, ModifiedBetaGeoCNBDModel]
 # Shrinking a failure takes minutes here: each example is many quadratures.
 QUICK = settings(
     deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck)
@@ -199,15 +200,25 @@ ages = st.floats(0, 1e4, allow_nan=False)
     logs=st.lists(st.floats(-9.2, 9.2), min_size=4, max_size=4),
     rows=st.lists(st.tuples(st.integers(0, 10_000), st.floats(0, 1), ages), min_size=1, max_size=8),
     days=st.floats(0, 1e5),
+    k=st.integers(1, 12),
 )
-def test_predictions_are_sane_anywhere_in_the_box(kind, logs, rows, days):
+def test_predictions_are_sane_anywhere_in_the_box(kind, logs, rows, days, k):
     """Any parameters the search may end at, any history, any horizon; more days never give less."""
     model = kind()
+    if kind is ModifiedBetaGeoCNBDModel:
+        model.k_ = k
     model.params_ = dict(zip(model._coordinates.names, np.exp(logs), strict=True))
     summary = pd.DataFrame(rows, columns=["frequency", "recency", "T"])
     summary["recency"] *= summary["T"] * (summary["frequency"] > 0)
     assert_sane(model, summary, days)
     more = predictions(model, summary, days * 1.5 + 1)
+    later = model.probability_alive(summary, days)
+    assert (later <= model.probability_alive(summary) + 1e-12).all()
+    assert (later >= 0).all()
+    window = model.expected_purchases(summary, 0.5 * days + 1, after=days)
+    np.testing.assert_allclose(
+        window, more["purchases"] - model.expected_purchases(summary, days), rtol=1e-9, atol=1e-12
+    )
     for name, values in predictions(model, summary, days).items():
         # Pareto/NBD: one minus a ratio of likelihoods whose logs are known to 1e-11.
         assert (more[name] >= values * (1 - 1e-7) - 1e-10).all(), name

@@ -10,7 +10,7 @@ from scipy import stats
 
 from clvseg.errors import DataError
 from clvseg.value import BetaGeoModel, ModifiedBetaGeoModel, ParetoNBDModel
-from clvseg.value.equations import betageo, gamma_gamma, pareto, pareto_integral
+from clvseg.value.equations import betageo, cnbd, gamma_gamma, pareto, pareto_integral
 from clvseg.value.equations.beta_mean import mean_over_dropout
 from clvseg.value.equations.counts import Counts, count_histories
 from clvseg.value.equations.curves import along_curves
@@ -206,6 +206,8 @@ def likelihoods():
         yield "bg", parameters, lambda p: betageo.log_likelihood(p, counts, 0)
         yield "mbg", parameters, lambda p: betageo.log_likelihood(p, counts, 1)
         yield "pareto", parameters, lambda p: pareto.log_likelihood(p, counts)
+        yield "cnbd-2", parameters, lambda p: cnbd.log_likelihood(p, counts, 2)
+        yield "cnbd-5", parameters, lambda p: cnbd.log_likelihood(p, counts, 5)
     yield "gamma-gamma", [6.0, 3.7, 2.0], lambda p: gamma_gamma.log_likelihood(p, spend)
     yield "gamma-gamma", [0.3, 0.8, 0.1], lambda p: gamma_gamma.log_likelihood(p, spend)
 

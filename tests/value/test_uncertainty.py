@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from clvseg.errors import DataError
-from clvseg.value import BetaGeoModel, GammaGammaModel, ModifiedBetaGeoModel, ParetoNBDModel, ValueModel
+from clvseg.value import (
+    BetaGeoModel,
+    GammaGammaModel,
+    ModifiedBetaGeoCNBDModel,
+    ModifiedBetaGeoModel,
+    ParetoNBDModel,
+    ValueModel,
+)
 from clvseg.value.uncertainty import draw_parameters
 
-KINDS = [BetaGeoModel, ModifiedBetaGeoModel, ParetoNBDModel]
+KINDS = [BetaGeoModel, ModifiedBetaGeoModel, ParetoNBDModel, partial(ModifiedBetaGeoCNBDModel, k=2)]
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -55,9 +55,7 @@ def log_likelihood(parameters: Array, counts: Counts, chances: int) -> tuple[flo
     return value / n, gradient / n, hessian / n
 
 
-def by_frequency(
-    parameters: Array, counts: Counts, chances: int, k: int = 1
-) -> tuple[float, Array, Array]:
+def by_frequency(parameters: Array, counts: Counts, chances: int, k: int = 1) -> tuple[float, Array, Array]:
     """Terms that depend on x alone, summed (upper triangle of the Hessian); `k` as in the MBG/CNBD-k."""
     r, alpha, a, b = parameters
     edges = np.flatnonzero(np.diff(counts.x, prepend=-1.0))

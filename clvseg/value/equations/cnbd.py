@@ -6,9 +6,14 @@ lambda ~ Gamma(r, alpha) and drops out with p ~ Beta(a, b) at each purchase, the
 last purchase j < k stages may have passed unseen, which is what a sum over j stands for below. With k = 1 all
 is the MBG/NBD. Time is in any unit, the same as that of alpha.
 
-Sources: [PR] Platzer & Reutterer (2016), Marketing Science 35(5); [RPS] Reutterer, Platzer & Schroeder
-(2021), International Journal of Research in Marketing 38(1). [RPS] approximate the expected purchases; here
-they are exact (:mod:`clvseg.value.equations.regular_mean`).
+The model is that of Reutterer, Platzer & Schroeder (2021), International Journal of Research in Marketing
+38(1). The formulas are derived here from
+
+    L = ( Gamma(k) )^-x  prod (gaps)^(k-1)  alpha^r / Gamma(r)  { alive + dropped out }
+    alive = B(a, b+x+1) / B(a, b)  sum_j Gamma(R+j) / j!  (T-t_x)^j  (alpha+T)^-(R+j),  R = r + k x   (1)
+    dropped out = B(a+1, b+x) / B(a, b)  Gamma(R)  (alpha+t_x)^-R                                    (2)
+
+and, unlike theirs, the expected purchases are exact (:mod:`clvseg.value.equations.regular_mean`).
 """
 
 from __future__ import annotations
@@ -25,7 +30,7 @@ from .types import Array
 def log_likelihood(parameters: Array, counts: Counts, k: int) -> tuple[float, Array, Array]:
     """Mean log-likelihood per customer with gradient and Hessian in (r, alpha, a, b), without `log_constant`.
 
-    [RPS] eq. 4, integrated over lambda and p.
+    Equations 1 and 2 of the module; with ``k=1``, Batislam, Denizel & Filiztekin (2007), eq. 6.
 
     Parameters
     ----------
@@ -156,7 +161,7 @@ def log_constant(k: int, x: Array, t_x: Array, log_gaps: Array | None) -> Array:
 
 
 def probability_alive(parameters: Array, k: int, x: Array, t_x: Array, T: Array) -> Array:
-    """P(still a customer at T | history), [RPS] eq. 6: the first term's share of the likelihood.
+    """P(still a customer at T | history): equation 1's share of the braces.
 
     Parameters
     ----------

@@ -43,7 +43,14 @@ def geometric_purchases(
 
 
 def regular_purchases(
-    rng: np.random.Generator, parameters: Array, k: int, alive: Array, x: Array, t_x: Array, T: Array, t: float
+    rng: np.random.Generator,
+    parameters: Array,
+    k: int,
+    alive: Array,
+    x: Array,
+    t_x: Array,
+    T: Array,
+    t: float,
 ) -> Array:
     """Purchases in (T, T + t], MBG/CNBD-k: every k-th event of a Poisson process, stopped geometrically.
 

@@ -4,8 +4,8 @@ A living customer j stages after the last purchase, at stage rate lambda and dro
 floor((N + j) / k) purchases in t if none of them ends it, N being Poisson(lambda t). With q = 1 - p that is
 (1 - E q^M) / p purchases. q^floor((n + j) / k) is periodic in n but for a factor, so it is a sum over the k
 complex roots z of q: sum_l c_l z_l^(n + j), c_l = (1 - 1/q) / (k (1 - 1/z_l)). Its mean over N and over
-lambda ~ Gamma(rho, alpha + T) is sum_l c_l z_l^j (1 + tau (1 - z_l))^-rho, tau = t / (alpha + T); what remains
-is the mean over p ~ Beta(a, c). With k = 1 all is :func:`clvseg.value.equations.beta_mean.mean_over_dropout`.
+lambda ~ Gamma(rho, alpha + T) is sum_l c_l z_l^j (1 + tau (1 - z_l))^-rho, tau = t / (alpha + T); the mean
+over p ~ Beta(a, c) remains. With k = 1 all is :func:`clvseg.value.equations.beta_mean.mean_over_dropout`.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def mean_over_dropout(a: float, c: Array, rho: Array, tau: Array, k: int, j: int
         Between 0 and (rho * tau + j) / k.
     """
     out = np.empty(len(c))
-    for begin in range(0, len(c), 512):
-        part = slice(begin, begin + 512)
+    for begin in range(0, len(c), 256):
+        part = slice(begin, begin + 256)
         out[part] = _integrate(a, c[part], rho[part], tau[part], k, j)
     return np.clip(out, 0, (rho * tau + j) / k)
 
@@ -58,15 +58,13 @@ def _integrate(a: float, c: Array, rho: Array, tau: Array, k: int, j: int) -> Ar
     left, cut_left = np.maximum(left, left_tail), left < left_tail
     panels = max(_FEWEST, int(np.ceil((right - left).max() / _PANEL)))
     half = (right - left) * (0.5 / panels)
+    places = (2 * np.arange(panels)[:, None] + 1 + _NODES).ravel()
+    u = left + half * places[:, None]
     norm = betaln(a, c)
-    total = np.zeros(len(c))
-    for panel in range(panels):
-        for node, weight in zip(_NODES, _WEIGHTS, strict=True):
-            u = left + half * (2 * panel + 1 + node)
-            density = np.exp(a * log_expit(u) + c * log_expit(-u) - norm)
-            total += weight * half * density * purchases(u, rho, tau, k, j)
-    mass = np.exp(a * log_expit(left) - norm) / a
-    return total + np.where(cut_left, mass * purchases(left, rho, tau, k, j), 0.0)
+    density = np.exp(a * log_expit(u) + c * log_expit(-u) - norm) * purchases(u, rho, tau, k, j)
+    total = half * (np.tile(_WEIGHTS, panels) @ density)
+    mass = np.exp(np.where(cut_left, a * log_expit(left) - norm, -np.inf)) / a
+    return total + mass * purchases(left, rho, tau, k, j)
 
 
 def purchases(u: Array, rho: Array, tau: Array, k: int, j: int) -> Array:
@@ -77,16 +75,17 @@ def purchases(u: Array, rho: Array, tau: Array, k: int, j: int) -> Array:
     # The real root, as exponent: every part is small where p is.
     log_first = _log_ratio(gone, k) + j * log_q / k - rho * np.log1p(-tau * step)
     missing = -np.expm1(log_first)
-    root, top = np.exp(log_q / k), -np.expm1(gone) / k
+    top = -np.expm1(gone) / k
     for one in range(1, k // 2 + 1):
-        z = root * np.exp(2j * np.pi * one / k)
-        term = top * z ** (j + 1) / (z - 1) * np.exp(-rho * np.log(1 + tau * (1 - z)))
-        missing -= (1.0 if 2 * one == k else 2.0) * term.real
+        log_z = log_q / k + 2j * np.pi * one / k
+        z = np.exp(log_z)
+        term = np.exp((j + 1) * log_z - rho * np.log(1 + tau * (1 - z))) / (z - 1)
+        missing -= (1.0 if 2 * one == k else 2.0) * top * term.real
     return np.maximum(missing, 0) * np.exp(-log_expit(u))
 
 
 def _log_ratio(gone: Array, k: int) -> Array:
-    """log c_0 = log( (e^L - 1) / (k (e^(L/k) - 1)) ), L = -log q, exact in relative terms for small L."""
+    """The log of c_0 = ( (e^L - 1) / (k (e^(L/k) - 1)), L = -log q, exact in relative terms for small L."""
 
     def half_sinh(y: Array) -> Array:
         # log(exprel(y)) - y / 2; its series is exact to 1e-16 below 0.01.
