@@ -38,7 +38,7 @@ def customer_summary(tx: Transactions, as_of: dt.date) -> pd.DataFrame:
     --------
     >>> tx = Transactions.read("dataset:cdnow_sample")
     >>> customer_summary(tx, dt.date(1997, 9, 30)).head(2)
-                 frequency  recency    T  monetary_value  since_last
+                 frequency  recency    T  monetary_value  since_last  log_gaps
     customer_id
     1                    2      213  272           22.345          59
     2                    1       12  272           11.770         260

@@ -18,8 +18,8 @@ from .equations.quadrature import horizon_nodes
 from .equations.types import Array
 from .purchases import PurchaseModel, columns_of, require_time
 
-# A function of x and alpha + T for each stage.
-_AtStage = Callable[[int], Callable[[Array, Array], Array]]
+# A function of parameters, x and alpha + T for each stage.
+_AtStage = Callable[[int], Callable[[Array, Array, Array], Array]]
 # Purchases that are more regular are hardly met.
 _MOST = 12
 # How often a further stage may fail to help before the search for k ends.
@@ -130,15 +130,14 @@ class ModifiedBetaGeoCNBDModel(PurchaseModel):
         return self._over_stages(x, t_x, T, lambda j: partial(self._mean, t=t, j=j))
 
     def _discounted(self, x: Array, t_x: Array, T: Array, t: float, rate: float) -> Array:
-        r, _, a, b = self._parameters()
-
-        def curve(x: Array, start: Array, j: int) -> Array:
+        def curve(parameters: Array, x: Array, start: Array, j: int) -> Array:
+            r, _, a, b = parameters
             # By parts: Int e^(-rate u) dE(u) = e^(-rate t) E(t) + rate Int e^(-rate u) E(u) du.
-            total = np.exp(-rate * t) * self._mean(x, start, t, j)
+            total = np.exp(-rate * t) * self._mean(parameters, x, start, t, j)
             if rate > 0:
                 scale = start / (1 + (r + self.k_ * x) * a / (a + b + x + 1))
                 for time, weight in horizon_nodes(scale, t, rate):
-                    total += rate * weight * self._mean(x, start, time, j)
+                    total += rate * weight * self._mean(parameters, x, start, time, j)
             return total
 
         return self._over_stages(x, t_x, T, lambda j: partial(curve, j=j))
@@ -154,28 +153,32 @@ class ModifiedBetaGeoCNBDModel(PurchaseModel):
         return draws.regular_purchases(rng, self._parameters(), self.k_, alive, x, t_x, T, t)
 
     def _wait(self, x: Array, t_x: Array, T: Array) -> Array:
-        r, alpha = self._parameters()[:2]
-        share = self._stages(x, t_x, T, 0.0)[1]
+        alpha, share = self._parameters()[1], self._stages(x, t_x, T, 0.0)[1]
+
         # One more, because curves want a positive start.
-        wait = along_curves(lambda x, v: cnbd.median_wait(r + self.k_ * x, v - 1, self.k_), x, 1 + share)
-        return (alpha + T) * wait
+        def curve(parameters: Array, x: Array, more: Array) -> Array:
+            return cnbd.median_wait(parameters[0] + self.k_ * x, more - 1, self.k_)
+
+        return (alpha + T) * along_curves(curve, self._parameters(), x, 1 + share)
 
     def _stages(self, x: Array, t_x: Array, T: Array, t: float) -> tuple[Array, Array, Array]:
         """R, v and tau of :mod:`clvseg.value.equations.cnbd`."""
         r, alpha = self._parameters()[:2]
         return r + self.k_ * x, (T - t_x) / (alpha + T), t / (alpha + T)
 
-    def _mean(self, x: Array, start: Array, t: float | Array, j: int, more: int = 0) -> Array:
-        r, _, a, b = self._parameters()
+    def _mean(
+        self, parameters: Array, x: Array, start: Array, t: float | Array, j: int, more: int = 0
+    ) -> Array:
+        r, _, a, b = parameters
         rho = r + self.k_ * x + j
         return regular_mean.mean_over_dropout(a + more, b + x + 1, rho, t / start, self.k_, j)
 
     def _over_stages(self, x: Array, t_x: Array, T: Array, at_stage: _AtStage) -> Array:
         """Mean of a function of (x, alpha + T, stage) over the stages since the last purchase."""
-        alpha = self._parameters()[1]
+        parameters = self._parameters()
         shape, share, _ = self._stages(x, t_x, T, 0.0)
         shares = cnbd.stage_shares(shape, share, self.k_)[0]
-        values = [along_curves(at_stage(j), x, alpha + T) for j in range(self.k_)]
+        values = [along_curves(at_stage(j), parameters, x, parameters[1] + T) for j in range(self.k_)]
         return np.einsum("jn,jn->n", shares, np.array(values))
 
 
