@@ -40,8 +40,8 @@ def customer_summary(tx: Transactions, as_of: dt.date) -> pd.DataFrame:
     >>> customer_summary(tx, dt.date(1997, 9, 30)).head(2)
                  frequency  recency    T  monetary_value  since_last  log_gaps
     customer_id
-    1                    2      213  272           22.345          59
-    2                    1       12  272           11.770         260
+    1                    2      213  272           22.345          59  8.111328
+    2                    1       12  272           11.770         260  2.484907
     """
     check_day(tx, as_of)
     sql = queries.customer_summary(as_of, min(as_of, tx.last_day))
