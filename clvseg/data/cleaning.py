@@ -8,6 +8,7 @@ from typing import Any
 from clvseg.config import DataSettings
 from clvseg.data import queries
 from clvseg.data.engines.duckdb import DuckDBEngine, name
+from clvseg.data.numbers import NumberReading, read_numbers
 from clvseg.data.sources import Source
 from clvseg.data.times import TimeReading, read_times
 from clvseg.errors import DataError, MissingColumnsError
@@ -64,11 +65,12 @@ def clean(source: Source, settings: DataSettings) -> dict[str, Any]:
     profile["date_forms"] = list(times.forms)
     customer = _customer(source, roles["customer"])
     profile["customer_type"] = "integer" if customer.endswith("AS BIGINT)") else "text"
-    _check_amounts(source, roles)
+    numbers = _numbers(source, roles)
+    profile["number_forms"] = sorted({reading.form for reading in numbers.values()})
     table = "(SELECT DISTINCT * FROM raw)" if profile["duplicates_dropped"] else "raw"
     engine.run(
         "read customers, days and amounts",
-        queries.parsed_lines(table, customer, times.sql, _amount(source, roles), _extras(source, roles)),
+        queries.parsed_lines(table, customer, times.sql, _amount(numbers), _extras(roles, numbers)),
         (settings.zero_amounts == "drop", settings.refunds == "drop", _tomorrow()),
     )
     profile |= _line_counts(source, roles)
@@ -135,19 +137,21 @@ def _customer(source: Source, column: str) -> str:
     return f"TRY_CAST({value} AS BIGINT)"
 
 
-def _number(source: Source, column: str) -> str:
-    """Expression of a number, text cast where it can be."""
-    if source.types[column] == "VARCHAR" or source.types[column].startswith("ENUM"):
-        return f"TRY_CAST(trim(CAST({name(column)} AS VARCHAR)) AS DOUBLE)"
-    return f"CAST({name(column)} AS DOUBLE)"
+def _numbers(source: Source, roles: dict[str, str]) -> dict[str, NumberReading]:
+    """Role to how its numbers are read."""
+    return {
+        role: read_numbers(source.engine, roles[role], source.types[roles[role]], role, source.name)
+        for role in ("amount", "price", "quantity")
+        if role in roles
+    }
 
 
-def _amount(source: Source, roles: dict[str, str]) -> tuple[str, str]:
+def _amount(numbers: dict[str, NumberReading]) -> tuple[str, str]:
     """Expressions of the line's amount and of the unit price (NULL without one)."""
-    if "amount" in roles:
-        return _number(source, roles["amount"]), "CAST(NULL AS DOUBLE)"
-    price = _number(source, roles["price"])
-    return f"{price} * {_number(source, roles['quantity'])}", price
+    if "amount" in numbers:
+        return numbers["amount"].sql, "CAST(NULL AS DOUBLE)"
+    price = numbers["price"].sql
+    return f"{price} * {numbers['quantity'].sql}", price
 
 
 def _extra_names(roles: dict[str, str]) -> set[str]:
@@ -156,43 +160,14 @@ def _extra_names(roles: dict[str, str]) -> set[str]:
     )
 
 
-def _extras(source: Source, roles: dict[str, str]) -> dict[str, str]:
+def _extras(roles: dict[str, str], numbers: dict[str, NumberReading]) -> dict[str, str]:
     """Optional columns of ``lines`` and their expressions."""
     out = {column: name(roles[role]) for role, column in _EXTRAS.items() if role in roles}
     if "quantity" in roles:
-        out["quantity"] = f"TRY_CAST({_number(source, roles['quantity'])} AS DECIMAL(18, 4))"
+        out["quantity"] = f"TRY_CAST({numbers['quantity'].sql} AS DECIMAL(18, 4))"
     if "currency" in roles:
         out["currency"] = f"upper(trim(CAST({name(roles['currency'])} AS VARCHAR)))"
     return out
-
-
-def _check_amounts(source: Source, roles: dict[str, str]) -> None:
-    """Text that is no number is an error: leaving such lines out would lower revenue unseen."""
-    for role in ("amount", "price", "quantity"):
-        kind = source.types.get(roles.get(role, ""), "DOUBLE")
-        if kind in ("DATE", "BOOLEAN", "UUID", "INTERVAL") or kind.startswith("TIME"):
-            raise DataError(
-                f"{source.name}: column '{roles[role]}' ({role}) is of type {kind}, which is no number.",
-                hint=f"map a numeric column as {role}.",
-            )
-        if kind != "VARCHAR" and not kind.startswith("ENUM"):
-            continue
-        as_text = f"CAST({name(roles[role])} AS VARCHAR)"
-        bad = source.engine.row(
-            "look at the amounts",
-            f"""
-            SELECT count(*) AS n, list_sort(list(DISTINCT v))[:3] AS examples
-            FROM (SELECT {as_text} AS v FROM raw
-                  WHERE {queries.given(as_text)} AND {_number(source, roles[role])} IS NULL)
-            """,
-        )
-        if bad["n"]:
-            raise DataError(
-                f"{source.name}: column '{roles[role]}' ({role}) holds text that is no number.",
-                found=", ".join(f"{value!r}" for value in bad["examples"]) + f" ({bad['n']:,} lines).",
-                hint="write amounts as plain numbers with a decimal point, without currency signs or "
-                "thousands separators.",
-            )
 
 
 def _line_counts(source: Source, roles: dict[str, str]) -> dict[str, Any]:

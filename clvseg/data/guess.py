@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -10,21 +11,23 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from clvseg.config import ColumnSettings, Settings
-from clvseg.errors import ConfigError
+from clvseg.data.sources import Source, open_source
+from clvseg.data.times import read_times
+from clvseg.errors import ConfigError, DataError
 
 _WORDS = {
-    "customer": "customer customerid customernumber custid clientid client household householdid userid user "
-    "memberid member buyer accountid account shopper cust kunde kundennummer",
+    "customer": "customer customerid customernumber custid clientid client cliente household householdid "
+    "userid user memberid member buyer accountid account shopper cust kunde kundennummer",
     "time": "timestamp transactiontimestamp datetime invoicedate orderdate orderedat purchasedate "
-    "transactiondate createdat date datum ordered purchased created time day",
+    "transactiondate createdat date datum fecha ordered purchased created time day",
     "amount": "amount revenue salesvalue sales linetotal totalprice total spend spent dollarvalue dollars "
-    "gmv paid betrag umsatz summe sum value",
+    "gmv paid betrag umsatz summe montant importe sum value",
     "order": "orderid invoiceno order invoice basketid basket transactionid receipt",
     "product": "productid stockcode product sku itemid item article artikel",
     "category": "category productcategory department",
     "quantity": "quantity qty units pieces menge",
     "price": "unitprice price preis",
-    "channel": "channel storeid store shop country region",
+    "channel": "channel kanal storeid store shop country region",
     "currency": "currency currencycode",
 }
 _NUMBER = re.compile(r"INT|DOUBLE|FLOAT|DECIMAL", re.IGNORECASE)
@@ -79,8 +82,24 @@ def _rank(name: str, words: list[str]) -> tuple[int, int] | None:
     return (2, min(starts)) if starts else None
 
 
+def _dated(source: Source, taken: set[str]) -> list[str]:
+    """Columns, other than those already taken, whose every value is a date."""
+    found = []
+    for column, kind in source.types.items():
+        if column in taken or _NUMBER.search(kind):
+            continue
+        with contextlib.suppress(DataError):  # text that is no date
+            day = read_times(source.engine, column, kind, Settings().data, source.name).sql
+            counts = source.engine.row(
+                "look for dates", f"SELECT count(*) AS lines, count({day}) AS dated FROM raw"
+            )
+            if counts["lines"] == counts["dated"] > 0:
+                found.append(column)
+    return found
+
+
 def write_settings(source: Path, to: Path) -> None:
-    """Write a settings file for a log, its columns guessed by name.
+    """Write a settings file for a log, its columns guessed by name, the time else by its content.
 
     Parameters
     ----------
@@ -96,10 +115,10 @@ def write_settings(source: Path, to: Path) -> None:
     DataError
         When the log cannot be read.
     """
-    from clvseg.data.sources import open_source
-
-    types = open_source(source, Settings().data).types
-    guess = guess_columns(types)
+    opened = open_source(source, Settings().data)
+    types, guess = opened.types, guess_columns(opened.types)
+    if "time" not in guess and len(dated := _dated(opened, set(guess.values()))) == 1:
+        guess["time"] = dated[0]
     place = os.path.relpath(source, to.parent)
     plain = unicodedata.normalize("NFKD", source.stem).encode("ascii", "ignore").decode()
     name = re.sub(r"[^A-Za-z0-9]+", "-", plain).strip("-") or "clvseg"

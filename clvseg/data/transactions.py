@@ -29,8 +29,9 @@ class Transactions:
         First purchase, and the last day that is known.
     profile : dict
         Of the whole log as read, JSON-able. What it is: ``source``, ``columns`` (role to column),
-        ``timezone``, ``date_forms``, ``customer_type``, ``currency``, ``encoding``, ``refunds`` (the
-        policy), ``first_day``, ``last_day``. Lines: ``lines_read`` = ``duplicates_dropped`` +
+        ``timezone``, ``date_forms``, ``number_forms``, ``customer_type``, ``currency``, ``encoding``,
+        ``refunds`` (the policy), ``first_day``, ``last_day``. Lines: ``lines_read`` =
+        ``duplicates_dropped`` +
         ``missing_customers`` + ``unreadable_dates`` + ``implausible_dates`` + ``missing_amounts`` +
         ``negative_prices`` + ``zero_lines_dropped`` + ``refund_lines_dropped`` + ``lines_kept``; also
         ``duplicates_found``, ``zero_lines``, ``refund_lines``, ``refund_money``. Days refunded away whole:

@@ -47,6 +47,7 @@ def sound() -> LogFacts:
         "refunds": "net",
         "currency": "EUR",
         "date_forms": ["timestamp"],
+        "number_forms": ["plain"],
         "encoding": None,
     }
     return LogFacts(
@@ -181,11 +182,16 @@ def test_cleaning(sound):
 
 
 def test_what_reading_inferred(sound):
-    profile = sound.profile | {"date_forms": ["DD/MM/YYYY", "YYYYMMDD"], "encoding": "latin-1"}
+    profile = sound.profile | {
+        "date_forms": ["DD/MM/YYYY", "YYYYMMDD"],
+        "number_forms": ["decimal comma"],
+        "encoding": "latin-1",
+    }
     finding = _one(cleaning, replace(sound, profile=profile))
     assert finding.severity == "info"
     assert finding.found == (
-        "Days are written as DD/MM/YYYY and as YYYYMMDD. The file is not UTF-8 and was read as latin-1."
+        "Days are written as DD/MM/YYYY and as YYYYMMDD. Numbers are written with a decimal comma. "
+        "The file is not UTF-8 and was read as latin-1."
     )
 
 

@@ -144,12 +144,38 @@ def test_amounts_as_text(log):
     )
 
 
-@pytest.mark.parametrize("amount", ["12,50", "$3", "1,200.00", "five"])
+@pytest.mark.parametrize(
+    ("amounts", "revenue", "form"),
+    [
+        (["12,50", "3", "-0,25", "1.200,00", "2.000"], 3215.25, "decimal comma"),
+        (["1,200.00", "3", "-0.25"], 1202.75, "comma between thousands"),
+        (["1,200,000", "1,000"], 1_201_000, "comma between thousands"),
+        (["1.200.000", "1.000"], 1_201_000, "decimal comma"),
+        (["0,999", "1,234"], 2.233, "decimal comma"),
+        (["1.200", "3.5"], 4.7, "plain"),
+    ],
+)
+def test_amounts_in_other_ways_of_writing(amounts, revenue, form, log):
+    tx = Transactions.read(log([(1, f"2023-01-0{i}", amount) for i, amount in enumerate(amounts, 1)]))
+    assert tx.profile["number_forms"] == [form]
+    assert tx.profile["lines_kept"] == len(amounts)
+    assert sum(
+        row["m"] for row in tx.engine.rows("", "SELECT CAST(sum(amount) AS DOUBLE) AS m FROM lines")
+    ) == pytest.approx(revenue)
+
+
+@pytest.mark.parametrize("amounts", [["1,234", "5,678"], ["1,234", "5"], ["1.200,5", "1,200.5"]])
+def test_a_comma_that_may_be_either_is_an_error(amounts, log):
+    with pytest.raises(DataError, match="holds text that is no number"):
+        Transactions.read(log([(1, f"2023-01-0{i}", amount) for i, amount in enumerate(amounts, 1)]))
+
+
+@pytest.mark.parametrize("amount", ["12,50", "$3", "five"])
 def test_text_amounts_are_an_error(amount, log):
     with pytest.raises(DataError, match=r"column 'amount' \(amount\) holds text that is no number") as caught:
         Transactions.read(log([(1, "2023-01-01", "3.0"), (1, "2023-01-02", amount)]))
     assert caught.value.found == f"'{amount}' (1 lines)."
-    assert "decimal point" in caught.value.hint
+    assert "without currency signs" in caught.value.hint
 
 
 def test_amounts_of_another_type(log):

@@ -1,6 +1,7 @@
 import pytest
 
-from clvseg.data.guess import guess_columns
+from clvseg.config import Settings
+from clvseg.data.guess import guess_columns, write_settings
 
 
 @pytest.mark.parametrize(
@@ -48,3 +49,20 @@ def test_price_without_quantity_is_no_amount():
         "customer": "client_id",
         "time": "date",
     }
+
+
+def test_a_time_column_of_any_name_is_found_by_its_content(tmp_path):
+    log = tmp_path / "orders.csv"
+    log.write_text(
+        "Kundennr;Bestellt am;Betrag (EUR);Kanal\nK1;13.02.2024 10:05;12,50;Web\nK2;01.03.2024 9:00;3;App\n"
+    )
+    write_settings(log, tmp_path / "clvseg.toml")
+    columns = Settings.read(tmp_path / "clvseg.toml").data.columns
+    assert (columns.customer, columns.time, columns.amount) == ("Kundennr", "Bestellt am", "Betrag (EUR)")
+
+
+def test_two_candidates_for_the_time_are_left_to_the_user(tmp_path):
+    log = tmp_path / "orders.csv"
+    log.write_text("client,begun,ended,total\n1,2024-02-13,2024-02-14,5\n2,2024-02-15,2024-02-16,7\n")
+    write_settings(log, tmp_path / "clvseg.toml")
+    assert 'time = ""    # which of: client, begun, ended, total?' in (tmp_path / "clvseg.toml").read_text()

@@ -1,0 +1,105 @@
+"""From whatever a log writes its numbers in to DOUBLE, as an SQL expression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from clvseg.data import queries
+from clvseg.data.engines.duckdb import DuckDBEngine, name, text
+from clvseg.errors import DataError
+
+PLAIN = "plain"
+# Ways of writing a number as text beside the plain one: name, what every value must look like, what at least
+# one value must look like so that a mark cannot be the other way's, mark between thousands, decimal mark.
+_FORMS = (
+    (
+        "decimal comma",
+        r"[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?",
+        r".*,(\d{1,2}|\d{4,})|.*\.\d{3},\d+|.*\.\d{3}\.\d{3}.*|0,\d+",
+        ".",
+        ",",
+    ),
+    (
+        "comma between thousands",
+        r"[+-]?(\d+|\d{1,3}(,\d{3})+)(\.\d+)?",
+        r".*\.(\d{1,2}|\d{4,})|.*,\d{3}\.\d+|.*,\d{3},\d{3}.*|0\.\d+",
+        ",",
+        ".",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class NumberReading:
+    """How a column of numbers is read.
+
+    Attributes
+    ----------
+    sql : str
+        Expression of type DOUBLE; NULL where no number is given.
+    form : str
+        "plain", "decimal comma" or "comma between thousands".
+    """
+
+    sql: str
+    form: str = PLAIN
+
+
+def read_numbers(engine: DuckDBEngine, column: str, kind: str, role: str, source: str) -> NumberReading:
+    """Find out how the numbers of a column are written.
+
+    A form other than the plain one is taken only where every value fits it and one of them fits no other:
+    ``1,234`` alone may be either.
+
+    Parameters
+    ----------
+    engine : DuckDBEngine
+        Holds the lines as ``raw``.
+    column, kind : str
+        The column and its DuckDB type.
+    role : str
+        The part it plays, for messages.
+    source : str
+        Name of the source, for messages.
+
+    Raises
+    ------
+    DataError
+        When the column holds something else than numbers: leaving such lines out would lower revenue unseen.
+    """
+    if kind in ("DATE", "BOOLEAN", "UUID", "INTERVAL") or kind.startswith("TIME"):
+        raise DataError(
+            f"{source}: column '{column}' ({role}) is of type {kind}, which is no number.",
+            hint=f"map a numeric column as {role}.",
+        )
+    if kind != "VARCHAR" and not kind.startswith("ENUM"):
+        return NumberReading(f"CAST({name(column)} AS DOUBLE)")
+    value = f"trim(CAST({name(column)} AS VARCHAR))"
+    given = queries.given(f"CAST({name(column)} AS VARCHAR)")
+    plain = f"TRY_CAST({value} AS DOUBLE)"
+    bad = engine.row(
+        f"look at the numbers of {role}",
+        f"""
+        SELECT count(*) AS n, list_sort(list(DISTINCT v))[:3] AS examples
+        FROM (SELECT CAST({name(column)} AS VARCHAR) AS v FROM raw WHERE {given} AND {plain} IS NULL)
+        """,
+    )
+    if not bad["n"]:
+        return NumberReading(plain)
+    for form, every, sure, thousands, decimal in _FORMS:
+        fits = engine.row(
+            f"look at the numbers of {role}",
+            f"""
+            SELECT bool_and(regexp_full_match({value}, {text(every)}))
+                   AND bool_or(regexp_full_match({value}, {text(sure)})) AS fits FROM raw WHERE {given}
+            """,
+        )["fits"]
+        if fits:
+            bare = f"replace(replace({value}, '{thousands}', ''), '{decimal}', '.')"
+            return NumberReading(f"TRY_CAST({bare} AS DOUBLE)", form)
+    raise DataError(
+        f"{source}: column '{column}' ({role}) holds text that is no number.",
+        found=", ".join(f"{value!r}" for value in bad["examples"]) + f" ({bad['n']:,} lines).",
+        hint="write all amounts the same way, without currency signs, such as 1234.50; 1.234,50 and 1,234.50 "
+        "are understood too.",
+    )
