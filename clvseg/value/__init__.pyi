@@ -1,13 +1,13 @@
 from .beta_geo import BetaGeoModel as BetaGeoModel
 from .beta_geo import ModifiedBetaGeoModel as ModifiedBetaGeoModel
-from .discrete import BetaGeoBetaBinomModel as BetaGeoBetaBinomModel
-from .discrete import ShiftedBetaGeoModel as ShiftedBetaGeoModel
+from .bgbb import BetaGeoBetaBinomModel as BetaGeoBetaBinomModel
 from .fit import FitReport as FitReport
 from .kinds import MODELS as MODELS
 from .pareto_nbd import ParetoNBDModel as ParetoNBDModel
 from .purchases import NEW_CUSTOMER as NEW_CUSTOMER
 from .purchases import PurchaseModel as PurchaseModel
 from .regular import ModifiedBetaGeoCNBDModel as ModifiedBetaGeoCNBDModel
+from .sbg import ShiftedBetaGeoModel as ShiftedBetaGeoModel
 from .spend import GammaGammaModel as GammaGammaModel
 from .uncertainty import Outcomes as Outcomes
 from .value_model import ValueModel as ValueModel

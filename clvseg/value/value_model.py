@@ -65,27 +65,29 @@ class ValueModel(BaseEstimator):
         self.spend_ = clone(self.spend).fit(spend_frame)
         return self
 
-    def probability_alive(self, summary: pd.DataFrame) -> Array:
-        """P(still a customer at the cutoff), one per row, in 0..1."""
-        return self._purchases().probability_alive(summary)
+    def probability_alive(self, summary: pd.DataFrame, days: float = 0.0) -> Array:
+        """P(still a customer `days` after the cutoff), one per row, in 0..1."""
+        return self._purchases().probability_alive(summary, days)
 
     def probability_active(self, summary: pd.DataFrame, days: float) -> Array:
         """P(at least one purchase within `days`), one per row, in 0..1."""
         return self._purchases().probability_active(summary, days)
 
-    def expected_purchases(self, summary: pd.DataFrame, days: float) -> Array:
-        """Expected purchase days within `days`, one per row."""
-        return self._purchases().expected_purchases(summary, days)
+    def expected_purchases(self, summary: pd.DataFrame, days: float, *, after: float = 0.0) -> Array:
+        """Expected purchase days in the `days` that begin `after` days past the cutoff, one per row."""
+        return self._purchases().expected_purchases(summary, days, after=after)
 
     def expected_spend(self, spend_frame: pd.DataFrame) -> Array:
         """Expected amount of one purchase, one per row."""
         self._purchases()
         return self.spend_.expected_spend(spend_frame)
 
-    def expected_value(self, summary: pd.DataFrame, spend_frame: pd.DataFrame, days: float) -> Array:
-        """Expected revenue within `days`, one per row, undiscounted."""
+    def expected_value(
+        self, summary: pd.DataFrame, spend_frame: pd.DataFrame, days: float, *, after: float = 0.0
+    ) -> Array:
+        """Expected revenue in the `days` that begin `after` days past the cutoff, undiscounted."""
         _same_customers(summary, spend_frame)
-        return self.expected_purchases(summary, days) * self.expected_spend(spend_frame)
+        return self.expected_purchases(summary, days, after=after) * self.expected_spend(spend_frame)
 
     def lifetime_value(
         self,

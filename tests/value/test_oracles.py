@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import mpmath as mp
 import numpy as np
 import pandas as pd
@@ -9,7 +11,7 @@ import pytest
 from scipy import stats
 
 from clvseg.errors import DataError
-from clvseg.value import BetaGeoModel, ModifiedBetaGeoModel, ParetoNBDModel
+from clvseg.value import NEW_CUSTOMER, BetaGeoModel, ModifiedBetaGeoModel, ParetoNBDModel
 from clvseg.value.equations import betageo, cnbd, gamma_gamma, pareto, pareto_integral
 from clvseg.value.equations.beta_mean import mean_over_dropout
 from clvseg.value.equations.counts import Counts, count_histories
@@ -73,6 +75,64 @@ def test_beta_geometric_predictions(kind, chances, parameters):
     for history, (alive, expected, none) in zip(HISTORIES, found, strict=True):
         oracle = bg_integrals(parameters, history, chances, mp.mpf(39))
         np.testing.assert_allclose((alive, expected, none), oracle, rtol=2e-9, err_msg=str(history))
+
+
+@pytest.mark.parametrize("parameters", BG_PARAMETERS)
+@pytest.mark.parametrize(("kind", "chances"), [(BetaGeoModel, 0), (ModifiedBetaGeoModel, 1)])
+def test_beta_geometric_at_later_dates(kind, chances, parameters):
+    """P(alive) later: none of the purchases until then ends it, E (1 + p tau)^-(r + x) = 2F1; a window."""
+    model, summary, t = fitted(kind, parameters), frame(), 39.0
+    r, alpha, a, b = map(mp.mpf, parameters)
+    later, window = model.probability_alive(summary, t), model.expected_purchases(summary, 20.0, after=19.0)
+    for i, (x, t_x, T) in enumerate(HISTORIES):
+        history, c = (x, t_x, T), b + x + chances
+        stay = mp.hyp2f1(r + x, a, a + c, -t / (alpha + T))
+        alive, until = bg_integrals(parameters, history, chances, mp.mpf(39))[:2]
+        before = bg_integrals(parameters, history, chances, mp.mpf(19))[1]
+        assert later[i] == pytest.approx(alive * float(stay), rel=1e-8, abs=1e-12)
+        assert window[i] == pytest.approx(until - before, rel=1e-7)
+
+
+@pytest.mark.parametrize("parameters", PARETO_PARAMETERS)
+def test_pareto_at_later_dates(parameters):
+    """P(alive at T + t) = the likelihood of no purchase and life until then over that of the history."""
+    model, summary, t = fitted(ParetoNBDModel, parameters), frame(), 39.0
+    later = model.probability_alive(summary, t)
+    s, beta = map(mp.mpf, parameters[2:])
+    for i, (x, t_x, T) in enumerate(HISTORIES):
+        alive, gone = pareto_likelihood(parameters, x, t_x, T)
+        # Purchases do not matter for life: mean of e^(-mu t) over mu ~ Gamma(s, beta + T).
+        grid = [-500, -100, -30, -10, -5, -3, -1, 1, 3, 5]
+        stay = mp.quad(lambda u, T=T: mp.exp(s * u - mp.exp(u) * (t + beta + T)), grid)
+        stay *= (beta + T) ** s / mp.gamma(s)
+        assert later[i] == pytest.approx(float(alive / (alive + gone) * stay), rel=1e-6)
+    first = model.expected_purchases(summary, 19.0) + model.expected_purchases(summary, 20.0, after=19.0)
+    np.testing.assert_allclose(first, model.expected_purchases(summary, 39.0), rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [BetaGeoModel, ModifiedBetaGeoModel, ParetoNBDModel])
+def test_next_purchase_is_a_date(kind):
+    """The median wait on the calendar, rounded up to the day's end; late is measured from then."""
+    model = fitted(kind, (0.55, 74.0, 0.61, 82.0))
+    summary = frame([(0, 0, 50), (3, 100, 140)])
+    days = model.days_to_next_purchase(summary)
+    dates = model.next_purchase(summary, dt.date(2024, 2, 28))
+    assert dates.dtype == "datetime64[D]"
+    ahead = (dates - np.datetime64("2024-02-28")).astype(int)
+    assert ((days <= ahead) & (ahead < days + 1)).all()
+
+
+def test_everything_is_there_for_a_new_customer():
+    """The one-row summary of the first day: counts, activity and life of anyone not yet acquired."""
+    for kind in (BetaGeoModel, ModifiedBetaGeoModel, ParetoNBDModel):
+        model = fitted(kind, (0.55, 74.0, 0.61, 82.0))
+        counts = model.probability_counts(NEW_CUSTOMER, 180, 300)[0]
+        assert counts @ np.arange(301) == pytest.approx(model.expected_purchases_new(180), rel=1e-3)
+        assert 1 - counts[0] == pytest.approx(model.probability_active(NEW_CUSTOMER, 180)[0])
+        assert (
+            0 < model.probability_alive(NEW_CUSTOMER, 365)[0] < model.probability_alive(NEW_CUSTOMER, 30)[0]
+        )
+        assert model.days_to_next_purchase(NEW_CUSTOMER)[0] > 0
 
 
 def test_mean_over_dropout_at_extremes():

@@ -79,18 +79,79 @@ def bgbb_log_likelihood(
     return float(weight @ total / size), mean @ weight / size, hessian @ weight / size
 
 
-def bgbb_purchases(parameters: Array, x: Array, t_x: Array, n: Array, periods: int) -> Array:
-    """Expected periods with a purchase among the next `periods`: [FHS] eq. 13, period by period.
+def bgbb_purchases(parameters: Array, x: Array, t_x: Array, n: Array, ahead: Array) -> Array:
+    """P(a purchase in period n + `ahead` | history), the terms of [FHS] eq. 13.
+
+    Parameters
+    ----------
+    parameters : ndarray, shape (4,)
+        alpha, beta, gamma, delta.
+    x, t_x, n : ndarray, shape (m,)
+        Periods with a purchase, the last of them, and periods.
+    ahead : ndarray, shape (p,)
+        1 or more.
 
     Returns
     -------
-    ndarray, shape (m,)
+    ndarray, shape (m, p)
     """
     alpha, beta, gamma, delta = parameters
     total = np.logaddexp.reduce(bgbb_log_terms(parameters, x, t_x, n), axis=1)
     base = betaln(alpha + x + 1, beta + n - x) - betaln(alpha, beta) - betaln(gamma, delta) - total
-    ahead = np.arange(1, periods + 1)
-    return np.exp(base[:, None] + betaln(gamma, delta + n[:, None] + ahead)).sum(axis=1)
+    return np.exp(base[:, None] + betaln(gamma, delta + n[:, None] + ahead))
+
+
+def bgbb_staying(parameters: Array, n: Array, ahead: Array | int) -> Array:
+    """P(still a customer `ahead` periods after n | alive in n): E (1 - theta)^ahead, a posteriori.
+
+    Parameters
+    ----------
+    parameters : ndarray, shape (4,)
+        alpha, beta, gamma, delta.
+    n, ahead : ndarray
+        Broadcast against each other.
+    """
+    _, _, gamma, delta = parameters
+    return np.exp(betaln(gamma, delta + n + ahead) - betaln(gamma, delta + n))
+
+
+def bgbb_counts_if_alive(parameters: Array, x: Array, n: Array, periods: int, most: int) -> Array:
+    """P(exactly k purchases in the next `periods` | alive in n), k = 0 .. most.
+
+    A beta-binomial number over the periods lived: all of them, or fewer before dropping out.
+
+    Returns
+    -------
+    ndarray, shape (m, most + 1)
+    """
+    alpha, beta, _, _ = parameters
+    k = np.arange(most + 1)
+    one, two = alpha + x[:, None], beta + (n - x)[:, None]
+    out = np.zeros((len(x), most + 1))
+    for lived in range(periods + 1):
+        reach = bgbb_staying(parameters, n, lived)
+        if lived < periods:
+            reach = reach - bgbb_staying(parameters, n, lived + 1)
+        some = k <= lived
+        ways = betaln(lived - k[some] + 1, k[some] + 1) + np.log(lived + 1)
+        chance = betaln(one + k[some], two + lived - k[some]) - betaln(one, two) - ways
+        out[:, some] += reach[:, None] * np.exp(chance)
+    return out
+
+
+def bgbb_first_purchase(parameters: Array, x: Array, n: Array, ahead: Array) -> Array:
+    """P(the next purchase is in period n + `ahead` | alive in n).
+
+    E (1 - theta)^ahead times E p (1 - p)^(ahead - 1), a posteriori.
+
+    Returns
+    -------
+    ndarray, shape (m, len(ahead))
+    """
+    alpha, beta, _, _ = parameters
+    one, two = alpha + x[:, None], beta + (n - x)[:, None]
+    first = np.exp(betaln(one + 1, two + ahead - 1) - betaln(one, two))
+    return bgbb_staying(parameters, n[:, None], ahead) * first
 
 
 def sbg_log_likelihood(parameters: Array, lost: Array, kept: Array) -> tuple[float, Array, Array]:
