@@ -1,16 +1,21 @@
 """Fit every model to simulated data sets that are hard on purpose, and count what goes wrong.
 
-python experiments/stress/run.py [--sets 500] [--first 0]     one JSON line per set on stdout
-python experiments/stress/run.py --table results.jsonl        the table of README.md
+python experiments/stress/run.py results.jsonl [--sets 500]    one JSON line per set and row; resumes
+python experiments/stress/run.py results.jsonl --table         the tables of README.md
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
+import zlib
+from collections.abc import Callable
 from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pandas as pd
@@ -21,15 +26,18 @@ from clvseg.value import (
     GammaGammaModel,
     ModifiedBetaGeoModel,
     ParetoNBDModel,
-    lifetimes_bridge,
 )
+from clvseg.value import lifetimes_bridge as bridge
 from clvseg.value.equations import gamma_gamma
 from clvseg.value.equations.counts import count_histories
 from clvseg.value.equations.newton import maximise
 from clvseg.value.spend import _COORDINATES
 
-MODELS = (BetaGeoModel, ModifiedBetaGeoModel, ParetoNBDModel)
-RESTARTS = 10
+MODELS = {kind.__name__: kind for kind in (BetaGeoModel, ModifiedBetaGeoModel, ParetoNBDModel)}
+# lifetimes' Pareto/NBD takes minutes on larger sets.
+SMALL = 1_000
+RESTARTS = 20
+SPEND = ["frequency", "monetary_value"]
 
 
 def simulate(rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame, dict]:
@@ -54,8 +62,10 @@ def simulate(rng: np.random.Generator) -> tuple[pd.DataFrame, pd.DataFrame, dict
     stop = rng.uniform(size=n) < once
     x, t_x = np.where(stop, 0, x), np.where(stop, 0, t_x)
     summary = pd.DataFrame({"frequency": x, "recency": t_x, "T": T})
+    spend = spend_of(rng, x + 1)
     about = {"n": n, "age": age, "story": str(story), "heavy": bool(heavy), "whole": whole}
-    return summary, spend_of(rng, x + 1), about | {"one_time": float((x == 0).mean())}
+    about |= {"one_time": float((x == 0).mean()), "most": int(x.max())}
+    return summary, spend, about | {"spend": float(spend["monetary_value"].median())}
 
 
 def histories(
@@ -89,6 +99,22 @@ def spend_of(rng: np.random.Generator, orders: np.ndarray) -> pd.DataFrame:
 
 def bad_predictions(model, summary: pd.DataFrame) -> int:
     """Predictions that are NaN, infinite, negative or no probability; heavy and new customers appended."""
+    age, rows = float(summary["T"].max()), with_extremes(summary)
+    bad = sum(
+        count_bad(probability, 1.0)
+        for days in (0.0, age / 100, age, 30 * age)
+        for probability in (model.probability_active(rows, days), model.probability_counts(rows, days, 3))
+    )
+    bad += count_bad(model.probability_alive(rows), 1.0)
+    for days in (0.0, age / 100, age, 30 * age):
+        bad += count_bad(model.expected_purchases(rows, days))
+        bad += count_bad(model.discounted_purchases(rows, days, 0.1))
+    bad += count_bad(model.discounted_purchases(rows, np.inf, 0.1))
+    bad += count_bad(model.days_to_next_purchase(rows))
+    return bad + int((~np.isfinite(model.days_late(rows))).sum())
+
+
+def with_extremes(summary: pd.DataFrame) -> pd.DataFrame:
     age = float(summary["T"].max())
     extra = [
         (0, 0, 0),
@@ -99,127 +125,193 @@ def bad_predictions(model, summary: pd.DataFrame) -> int:
         (1, age, age),
     ]
     rows = pd.DataFrame(extra, columns=["frequency", "recency", "T"])
-    rows = pd.concat([summary.iloc[:200], rows], ignore_index=True)
-    bad = 0
-    for days in (0.0, age / 100, age, 30 * age):
-        numbers = (model.expected_purchases(rows, days), model.discounted_purchases(rows, days, 0.1))
-        bad += sum(int((~np.isfinite(one) | (one < 0)).sum()) for one in numbers)
-        active = model.probability_active(rows, days)
-        bad += int((~np.isfinite(active) | (active < 0) | (active > 1)).sum())
-    alive = model.probability_alive(rows)
-    return bad + int((~np.isfinite(alive) | (alive < 0) | (alive > 1)).sum())
+    return pd.concat([summary.iloc[:200], rows], ignore_index=True)
+
+
+def count_bad(numbers: np.ndarray, most: float = np.inf) -> int:
+    return int((~np.isfinite(numbers) | (numbers < 0) | (numbers > most)).sum())
 
 
 def restarts(coarse, fine, coordinates, rng: np.random.Generator) -> float:
-    """Best mean log-likelihood of many random starts, run on a part of the histories and ended on all."""
+    """Best mean log-likelihood of many random starts, run on a part; the three best ends go on on all."""
     low, high = np.maximum(coordinates.lower, -4), np.minimum(coordinates.upper, 4)
     box = coordinates.lower, coordinates.upper
     ends = [maximise(coarse, rng.uniform(low, high), *box) for _ in range(RESTARTS)]
-    best = max((end for end in ends if np.isfinite(end.value)), key=lambda end: end.value)
-    return maximise(fine, best.theta, *box).value
+    best: list = []
+    for end in sorted((end for end in ends if np.isfinite(end.value)), key=lambda end: -end.value):
+        if len(best) < 3 and all(np.abs(end.theta - other.theta).max() > 1e-2 for other in best):
+            best.append(end)
+    return max(maximise(fine, end.theta, *box).value for end in best)
 
 
-def ours(kind, summary: pd.DataFrame, rng: np.random.Generator) -> dict:
-    model = kind()
+def purchases(kind, summary: pd.DataFrame, rng: np.random.Generator) -> dict:
+    """Our fit of one purchase model: verdict, gap to the best restart, bad predictions, other units."""
     begin = time.perf_counter()
-    try:
-        model.fit(summary)
-    except Exception as error:  # the study counts whatever is raised
-        return {"status": "raised", "error": repr(error)}
+    model = kind().fit(summary)
     seconds = time.perf_counter() - begin
-    columns = (summary[name].to_numpy(dtype=float) for name in ("frequency", "recency", "T"))
-    counts = count_histories(*columns)
-    thin, coordinates = counts.thin(1500), model._coordinates
+    counts = count_histories(*(summary[name].to_numpy(dtype=float) for name in summary.columns))
+    coordinates = model._coordinates
     coarse, fine = (
-        coordinates.objective(lambda p, counts=one: model._likelihood(p, counts)) for one in (thin, counts)
+        coordinates.objective(lambda p, counts=one: model._likelihood(p, counts))
+        for one in (counts.thin(1500), counts)
     )
     best = restarts(coarse, fine, coordinates, rng)
     scale = np.log(counts.scale) * (counts.weight @ counts.x) / counts.n
-    gap = best - scale - model.fit_report_.log_likelihood / len(summary)
     return {
         "status": model.fit_report_.status,
-        "gap": float(gap),
+        "gap": float(best - scale - model.fit_report_.log_likelihood / len(summary)),
         "seconds": seconds,
         "bad": bad_predictions(model, summary),
-        "units": units(model, summary),
+        "units": max(units(model, summary, factor) for factor in (24.0, 1 / 7)),
     }
 
 
-def units(model, summary: pd.DataFrame) -> float:
-    """Largest relative difference between fits in days and in hours (up to 20,000 customers)."""
-    if len(summary) > 20_000:
-        return 0.0
-    hours = summary.assign(recency=summary["recency"] * 24, T=summary["T"] * 24)
+def units(model, summary: pd.DataFrame, factor: float) -> float:
+    """Largest difference of predictions from a fit in another unit: purchases relative, probabilities not."""
+    other = summary.assign(recency=summary["recency"] * factor, T=summary["T"] * factor)
+    again = type(model)().fit(other)
     age, rows = float(summary["T"].max()), slice(0, 200)
-    mine = model.expected_purchases(summary.iloc[rows], age)
-    other = type(model)().fit(hours).expected_purchases(hours.iloc[rows], 24 * age)
-    return float((np.abs(mine - other) / np.maximum(mine, 1e-12)).max())
+    one, two = summary.iloc[rows], other.iloc[rows]
+    mine = model.expected_purchases(one, age)
+    relative = np.abs(mine - again.expected_purchases(two, factor * age)) / np.maximum(mine, 1e-9)
+    alive = np.abs(model.probability_alive(one) - again.probability_alive(two))
+    active = np.abs(model.probability_active(one, age) - again.probability_active(two, factor * age))
+    return float(max(relative.max(), alive.max(), active.max()))
 
 
-def ours_spend(spend: pd.DataFrame, rng: np.random.Generator) -> dict:
-    try:
-        model = GammaGammaModel().fit(spend)
-    except Exception as error:  # the study counts whatever is raised
-        return {"status": "raised", "error": repr(error)}
-    x, mean = spend["frequency"].to_numpy(dtype=float), spend["monetary_value"].to_numpy()
+def spending(spend: pd.DataFrame, rng: np.random.Generator) -> dict:
+    """Our Gamma-Gamma fit, likewise; the other unit of money is a hundredth."""
+    model = GammaGammaModel().fit(spend)
+    x, mean = (spend[name].to_numpy(dtype=float) for name in SPEND)
     counted = gamma_gamma.count_spend(x, mean)
     objective = _COORDINATES.objective(lambda p: gamma_gamma.log_likelihood(p, counted))
     best = restarts(objective, objective, _COORDINATES, rng)
-    gap = best - np.log(counted.scale) - model.fit_report_.log_likelihood / len(spend)
-    predicted = model.expected_spend(
-        pd.concat([spend, pd.DataFrame({"frequency": [0], "monetary_value": [0.0]})])
-    )
-    bad = int((~np.isfinite(predicted) | (predicted < 0)).sum())
-    return {"status": model.fit_report_.status, "gap": float(gap), "bad": bad}
+    rows = pd.concat([spend, pd.DataFrame({"frequency": [0], "monetary_value": [0.0]})])
+    cents = rows.assign(monetary_value=rows["monetary_value"] * 100)
+    mine = model.expected_spend(rows)
+    other = GammaGammaModel().fit(cents.iloc[:-1]).expected_spend(cents) / 100
+    return {
+        "status": model.fit_report_.status,
+        "gap": float(best - np.log(counted.scale) - model.fit_report_.log_likelihood / len(spend)),
+        "bad": count_bad(mine),
+        "units": float((np.abs(mine - other) / mine).max()),
+    }
 
 
-def theirs(kind: str, summary: pd.DataFrame, best: float) -> dict:
-    """lifetimes without a penalty on the same set."""
+def theirs(kind, frame: pd.DataFrame) -> dict:
+    """lifetimes without a penalty on the same set; `gap` is to our fit."""
+    columns = SPEND if kind is GammaGammaModel else ["frequency", "recency", "T"]
+    begin = time.perf_counter()
+    saved, bridge._PENALIZERS = bridge._PENALIZERS, (0.0,)
     try:
-        saved, lifetimes_bridge._PENALIZERS = lifetimes_bridge._PENALIZERS, (0.0,)
-        model = lifetimes_bridge.fit_with_lifetimes(kind, summary)
-    except ConvergenceError:
-        return {"status": "raised"}
+        fitter, _ = bridge._fit(bridge._FITTERS[kind.__name__], frame, columns)
+    except ConvergenceError as error:
+        return {"status": "raised", "error": error.args[0]}
     finally:
-        lifetimes_bridge._PENALIZERS = saved
-    report = model.fit_report_
-    status = "converged" if len(report.standard_errors) == len(model.params_) else "no standard errors"
-    return {"status": status, "gap": best - report.log_likelihood / len(summary)}
+        bridge._PENALIZERS = saved
+    seconds = time.perf_counter() - begin
+    model, ours = bridge.from_lifetimes(fitter), kind().fit(frame)
+    errors = model.fit_report_.standard_errors
+    usable = len(errors) == len(model.params_) and np.isfinite(list(errors.values())).all()
+    gap = (ours.fit_report_.log_likelihood - model.fit_report_.log_likelihood) / len(frame)
+    with bridge._lifetimes():
+        bad = their_bad_predictions(kind, fitter, frame)
+    return {
+        "status": "converged" if usable else "no standard errors",
+        "gap": float(gap),
+        "seconds": seconds,
+        "bad": bad,
+    }
 
 
-def one_set(number: int) -> dict:
-    rng = np.random.default_rng([20260101, number])
-    summary, spend, about = simulate(rng)
-    row: dict = {"set": number, **about}
-    for kind in MODELS:
-        row[kind.__name__] = ours(kind, summary, rng)
-    row["GammaGammaModel"] = ours_spend(spend, rng)
-    for name, kind in (("bg_nbd", BetaGeoModel), ("mbg_nbd", ModifiedBetaGeoModel)):
-        mean = kind().fit(summary).fit_report_.log_likelihood / len(summary)
-        row[f"lifetimes {name}"] = theirs(name, summary, mean)
-    return row
+def their_bad_predictions(kind, fitter, frame: pd.DataFrame) -> int:
+    """As `bad_predictions`, of what lifetimes predicts: P(alive) and purchases, or spend."""
+    if kind is GammaGammaModel:
+        spend = fitter.conditional_expected_average_profit(*(frame[name] for name in SPEND))
+        return count_bad(np.asarray(spend, dtype=float))
+    rows, age = with_extremes(frame), float(frame["T"].max())
+    columns = [rows[name].to_numpy(dtype=float) for name in rows]
+    bad = count_bad(np.asarray(fitter.conditional_probability_alive(*columns), dtype=float), 1.0)
+    for days in (0.0, age / 100, age, 30 * age):
+        bad += count_bad(np.asarray(fitter.predict(days, *columns), dtype=float))
+    return bad
 
 
-def table(path: str) -> str:
-    """The counts, as Markdown."""
-    rows = [json.loads(line) for line in Path(path).read_text().splitlines()]
+def jobs(about: dict, summary: pd.DataFrame, spend: pd.DataFrame, number: int) -> dict[str, Callable]:
+    """What is run on one set, by the name of its row."""
+
+    def rng(name: str) -> np.random.Generator:
+        return np.random.default_rng([20260101, number, zlib.crc32(name.encode())])
+
+    out: dict[str, Callable] = {}
+    for name, kind in MODELS.items():
+        out[name] = lambda name=name, kind=kind: purchases(kind, summary, rng(name))
+        if name in bridge._FITTERS and (kind is not ParetoNBDModel or len(summary) <= SMALL):
+            out[f"lifetimes {bridge._FITTERS[name]}"] = lambda kind=kind: theirs(kind, summary)
+    out["GammaGammaModel"] = lambda: spending(spend, rng("GammaGammaModel"))
+    out["lifetimes GammaGammaFitter"] = lambda: theirs(GammaGammaModel, spend)
+    return out
+
+
+def run(path: Path, sets: int) -> None:
+    """Run what `path` does not hold yet and append it."""
+    done = {(row["set"], row["row"]) for row in read(path)}
+    with path.open("a") as file:
+        for number in range(sets):
+            summary, spend, about = simulate(np.random.default_rng([20260101, number]))
+            for name, job in jobs(about, summary, spend, number).items():
+                if (number, name) in done:
+                    continue
+                try:
+                    found = job()
+                except Exception as error:  # the study counts whatever is raised
+                    found = {"status": "raised", "error": repr(error)}
+                file.write(json.dumps({"set": number, "row": name, **found, "about": about}) + "\n")
+                file.flush()
+            print(f"{number + 1} of {sets}", end="\r", file=sys.stderr)
+
+
+def read(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def tables(rows: list[dict]) -> str:
+    """What was simulated, and the counts, as Markdown."""
+    about = pd.DataFrame({row["set"]: row["about"] for row in rows}).T
     lines = [
-        f"| {len(rows)} sets | raised | converged | at bound | not identified | over 1e-4 below the best "
-        "| bad predictions | largest difference days/hours |",
-        "|---|---|---|---|---|---|---|---|",
+        "| simulated | smallest | quarter | half | three quarters | largest |",
+        "|---|---|---|---|---|---|",
     ]
-    for name in rows[0]:
-        if not isinstance(rows[0][name], dict):
-            continue
-        fits = [row[name] for row in rows]
-        states = [fit["status"] for fit in fits]
-        counts = [states.count(one) for one in ("raised", "converged", "at bound")]
-        counts.append(states.count("not identified") + states.count("no standard errors"))
-        worse = sum(fit.get("gap", 0) > 1e-4 for fit in fits)
-        bad = sum(fit.get("bad", 0) for fit in fits) if "bad" in str(fits) else "-"
-        units = max((fit.get("units", 0) for fit in fits), default=0)
-        shown = f"{units:.1e}" if units else "-"
-        lines.append(f"| {name} | " + " | ".join(map(str, counts)) + f" | {worse} | {bad} | {shown} |")
+    names = {
+        "n": "customers",
+        "age": "longest age, days",
+        "one_time": "share of one-time buyers",
+        "most": "purchases of the heaviest buyer",
+        "spend": "median spend",
+    }
+    for column, name in names.items():
+        cells = about[column].astype(float).quantile([0, 0.25, 0.5, 0.75, 1])
+        lines.append(f"| {name} | " + " | ".join(f"{cell:,.3g}" for cell in cells) + " |")
+    story = about["story"].value_counts()
+    lines.append(
+        f"\n{len(about)} sets: {story['nbd']} without dropout (NBD), {story['geometric']} with dropout after "
+        f"a purchase, {story['pareto']} at any time; {about['heavy'].sum()} with buyers of 1,000 orders and "
+        f"more; {about['whole'].sum()} in whole days.\n"
+    )
+    lines += [
+        "| | sets | raised | converged | at bound | not identified | over 1e-4 below the best | largest gap "
+        "| bad predictions (sets) | largest difference between units |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    frame = pd.DataFrame(rows)
+    for name in frame["row"].unique():
+        some = frame[frame["row"] == name]
+        counts = [int((some["status"] == one).sum()) for one in ("raised", "converged", "at bound")]
+        counts.append(int(some["status"].isin(["not identified", "no standard errors"]).sum()))
+        unit = f"{some['units'].max():.1e}" if some["units"].notna().any() else "-"
+        cells = [*counts, int((some["gap"] > 1e-4).sum()), f"{max(some['gap'].max(), 0):.1e}"]
+        bad = f"{int(some['bad'].sum())} ({int((some['bad'] > 0).sum())})"
+        lines.append(f"| {name} | {len(some)} | " + " | ".join(map(str, [*cells, bad, unit])) + " |")
     return "\n".join(lines)
 
 
@@ -227,16 +319,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("results", type=Path)
     parser.add_argument("--sets", type=int, default=500)
-    parser.add_argument("--first", type=int, default=0)
-    parser.add_argument("--table")
+    parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
     if options.table:
-        print(table(options.table))
-        return
-    for number in range(options.first, options.first + options.sets):
-        print(json.dumps(one_set(number)), flush=True)
-        print(f"{number + 1 - options.first} of {options.sets}", end="\r", file=sys.stderr)
+        print(tables(read(options.results)))
+    else:
+        run(options.results, options.sets)
 
 
 if __name__ == "__main__":
