@@ -219,14 +219,17 @@ def log_integral(r, alpha, s, beta, x, t_x, T):
     return float(mp.log((from_on(mp.mpf(t_x)) - from_on(mp.mpf(T))) / total))
 
 
-def test_pareto_table_equals_history_by_history(rng):
-    """Whole-day table and direct quadrature give the same likelihood, gradient and Hessian."""
-    T = rng.integers(1, 200, 20_000).astype(float)
+@pytest.mark.parametrize("whole", [True, False])
+def test_pareto_table_equals_history_by_history(rng, whole):
+    """A table over shared x and direct quadrature give the same likelihood, gradient and Hessian."""
+    T = rng.integers(1, 200, 20_000) if whole else rng.uniform(0.1, 200, 20_000)
     x = rng.poisson(T / 50).astype(float)
-    t_x = np.where(x > 0, np.floor(T * rng.uniform(size=len(T))), 0.0)
+    t_x = np.where(x > 0, T * rng.uniform(size=len(T)), 0.0)
+    counts = count_histories(x, np.floor(t_x) if whole else t_x, T.astype(float))
     counts = count_histories(x, t_x, T)
     parameters = np.array([0.55, 0.7, 0.6, 0.8])
-    done, _ = table_moments(parameters, counts)
+    done = np.zeros(len(counts.x), dtype=bool)
+    assert sum(found.sums.shape[1] for _, found in table_moments(parameters, counts, done)) == done.sum()
     assert done.mean() > 0.9
     spread = Counts(counts.x, counts.t_x, counts.T, counts.weight, counts.scale)
     one_by_one = [

@@ -58,9 +58,8 @@ def log_likelihood(parameters: Array, counts: Counts, chances: int) -> tuple[flo
 def by_frequency(parameters: Array, counts: Counts, chances: int, k: int = 1) -> tuple[float, Array, Array]:
     """Terms that depend on x alone, summed (upper triangle of the Hessian); `k` as in the MBG/CNBD-k."""
     r, alpha, a, b = parameters
-    edges = np.flatnonzero(np.diff(counts.x, prepend=-1.0))
-    x = counts.x[edges]
-    w = np.add.reduceat(counts.weight, edges)
+    x = counts.x[counts.edges]
+    w = np.add.reduceat(counts.weight, counts.edges)
     n, total = x + chances, w.sum()
     shape = r + k * x
     terms = gammaln(shape) - gammaln(r) + gammaln(a + b) - gammaln(a + b + n) + gammaln(b + n) - gammaln(b)

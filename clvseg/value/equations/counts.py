@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -11,9 +12,31 @@ from .types import Array
 
 # Rows for which looking for duplicates does not pay.
 _FEW = 20_000
+# Histories with one x for which shared times are worth a look.
+_SHARED = 64
 
 
 @dataclass(frozen=True, slots=True)
+class SharedTimes:
+    """Histories that share x, and the distinct times among their t_x and T.
+
+    Attributes
+    ----------
+    rows : slice
+        The histories in `Counts`.
+    times : ndarray, shape (k,)
+        Ascending.
+    t_x, T : ndarray of int, shape (m,)
+        Place of each history's two times in `times`.
+    """
+
+    rows: slice
+    times: Array
+    t_x: Array
+    T: Array
+
+
+@dataclass(frozen=True)
 class Counts:
     """Histories and how many customers share each, sorted by x.
 
@@ -39,6 +62,23 @@ class Counts:
     def n(self) -> float:
         """Number of customers."""
         return float(self.weight.sum())
+
+    @cached_property
+    def edges(self) -> Array:
+        """First row of each distinct x."""
+        return np.flatnonzero(np.diff(self.x, prepend=-1.0))
+
+    @cached_property
+    def shared_times(self) -> list[SharedTimes]:
+        """For each x that many histories share."""
+        found = []
+        for begin, end in zip(self.edges, np.append(self.edges[1:], len(self.x)), strict=True):
+            if end - begin >= _SHARED:
+                rows = slice(int(begin), int(end))
+                both = np.concatenate([self.t_x[rows], self.T[rows]])
+                times, place = np.unique(both, return_inverse=True)
+                found.append(SharedTimes(rows, times, *np.split(place, 2)))
+        return found
 
     def reweighted(self, weight: Array) -> Counts:
         """The same histories, each shared by `weight` customers; those shared by none are left out."""

@@ -15,6 +15,8 @@ MAX_ITERATIONS = 100
 GAIN_TOLERANCE = 1e-12
 _SNAP = 1e-9
 _MAX_RADIUS = 4.0
+# A step this short in log-parameters is taken without looking at where it led.
+_SHORT = 3e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,10 @@ def maximise(objective: Objective, start: Array, lower: Array, upper: Array) -> 
             break
         step, hit = _inside_box(theta, step, lower, upper)
         gain = float(gradient @ step + 0.5 * step @ hessian @ step)
+        if not hit and _is_last(gain, step, radius):
+            theta, value, gradient = theta + step, value + gain, gradient + hessian @ step
+            converged = True
+            break
         trial = _snap(theta + step, lower, upper)
         evaluations += 1
         new = objective(trial)
@@ -98,6 +104,12 @@ def maximise(objective: Objective, start: Array, lower: Array, upper: Array) -> 
 
 def _blocked(theta: Array, gradient: Array, lower: Array, upper: Array) -> Array:
     return ((theta <= lower) & (gradient <= 0)) | ((theta >= upper) & (gradient >= 0))
+
+
+def _is_last(gain: float, step: Array, radius: float) -> bool:
+    """Whether Newton's step is too short for its own error, quadratic in its length, to matter."""
+    length = float(np.linalg.norm(step))
+    return length < min(_SHORT, radius) and abs(gain) * length**2 < 0.1 * GAIN_TOLERANCE
 
 
 def _snap(theta: Array, lower: Array, upper: Array) -> Array:

@@ -10,6 +10,8 @@ alpha and beta.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from scipy.special import digamma, exprel, gammaln, polygamma
 
@@ -23,10 +25,12 @@ from .types import Array, rows_of
 _CHUNK = 4_096
 # Longest time looked at, as log(1 + time / alpha).
 _LONGEST = 30.0
-# Row of a product in `Moments.sums`, as a 4 x 4 table.
+# Rows in `Moments.sums` of la, ia, lb, ib, and of their products.
+_FIRST = np.array([1, 3, 2, 4])
 _ROW = np.zeros((4, 4), dtype=int)
-for _i, (_one, _other) in enumerate(PRODUCTS):
-    _ROW[_one, _other] = _ROW[_other, _one] = 5 + _i
+for _row, (_one, _other) in enumerate(PRODUCTS, start=5):
+    _i, _j = list(_FIRST).index(_one + 1), list(_FIRST).index(_other + 1)
+    _ROW[_i, _j] = _ROW[_j, _i] = _row
 
 
 def log_likelihood(parameters: Array, counts: Counts) -> tuple[float, Array, Array]:
@@ -41,8 +45,7 @@ def log_likelihood(parameters: Array, counts: Counts) -> tuple[float, Array, Arr
     hessian : ndarray, shape (4, 4)
     """
     r, alpha, s, beta = parameters
-    edges = np.flatnonzero(np.diff(counts.x, prepend=-1.0))
-    distinct, w = counts.x[edges], np.add.reduceat(counts.weight, edges)
+    distinct, w = counts.x[counts.edges], np.add.reduceat(counts.weight, counts.edges)
     n = counts.n
     value = float(w @ (gammaln(r + distinct) - gammaln(r))) + n * float(r * np.log(alpha) + s * np.log(beta))
     gradient = np.array(
@@ -63,15 +66,14 @@ def log_likelihood(parameters: Array, counts: Counts) -> tuple[float, Array, Arr
     return value / n, gradient / n, hessian / n
 
 
-def _all_moments(parameters: Array, counts: Counts) -> list[tuple[Array, Moments]]:
-    """Moments of every history: from a table where many share few times, else one by one."""
-    done, found = table_moments(parameters, counts)
+def _all_moments(parameters: Array, counts: Counts) -> Iterator[tuple[slice | Array, Moments]]:
+    """Moments of every history, in chunks: from a table where many share x, else one by one."""
+    done = np.zeros(len(counts.x), dtype=bool)
+    yield from table_moments(parameters, counts, done)
     rest = np.flatnonzero(~done)
     for begin in range(0, len(rest), _CHUNK):
         rows = rest[begin : begin + _CHUNK]
-        part = moments(parameters, counts.x[rows], counts.t_x[rows], counts.T[rows], all_moments=True)
-        found.append((rows, part))
-    return found
+        yield rows, moments(parameters, counts.x[rows], counts.t_x[rows], counts.T[rows], all_moments=True)
 
 
 def row_derivatives(parameters: Array, x: Array, t_x: Array, T: Array) -> tuple[Array, Array, Array]:
@@ -107,48 +109,82 @@ def row_derivatives(parameters: Array, x: Array, t_x: Array, T: Array) -> tuple[
 
 
 def _mixture(parameters: Array, x: Array, T: Array, w: Array, found: Moments) -> tuple[float, Array, Array]:
-    """Weighted sum of log(alive + dropped out) with its derivatives."""
-    value, gradient, hessian = _mixture_rows(parameters, x, T, found)
-    return float(w @ value), gradient @ w, hessian @ w
+    """Weighted sum of log(alive + dropped out) with its derivatives; one set of parameters for all."""
+    r, _, s, _ = parameters
+    value, mean, end, atom, alive, gone = _weigh(parameters, x, T, found)
+    shape, held = r + x, w * alive
+    # Sums over histories of each moment times 1, r + x, (r + x)^2.
+    sums = found.sums @ ((w * gone)[:, None] * shape[:, None] ** np.arange(3))
+    scale, power = np.array([-1.0, -1.0, -1.0, -(s + 1)]), np.array([0, 1, 0, 0])
+    first = scale * sums[_FIRST, power]
+    hessian = scale[:, None] * scale * sums[_ROW, power[:, None] + power]
+    hessian[2] += first / s
+    hessian[:, 2] += first / s
+    hessian += (atom * held) @ atom.T - (mean * w) @ mean.T
+    of_alpha, of_beta = sums[3, 0] + held @ end[1], sums[4, 0] + held @ end[3]
+    hessian[[0, 1], [1, 0]] -= of_alpha
+    hessian[[2, 3], [3, 2]] -= of_beta
+    hessian[1, 1] += sums[_ROW[1, 1], 1] + (held * shape) @ end[1] ** 2
+    hessian[3, 3] += (s + 1) * sums[_ROW[3, 3], 0] + s * (held @ end[3] ** 2)
+    return float(w @ value), mean @ w, 0.5 * (hessian + hessian.T)
 
 
 def _mixture_rows(parameters: Array, x: Array, T: Array, found: Moments) -> tuple[Array, Array, Array]:
     """Log(alive + dropped out) of each history with its derivatives, history last."""
+    r, _, s, _ = parameters
+    value, mean, end, atom, alive, gone = _weigh(parameters, x, T, found)
+    shape, sums = r + x, found.sums * gone
+    one = np.ones(len(x))
+    scale = np.stack([-one, -shape, -one, -(s + 1) * one])
+    first = scale * sums[_FIRST]
+    hessian = scale[:, None] * scale * sums[_ROW]
+    hessian[2] += first / s
+    hessian[:, 2] += first / s
+    hessian += alive * atom[:, None] * atom - mean[:, None] * mean
+    hessian[[0, 1], [1, 0]] -= sums[3] + alive * end[1]
+    hessian[[2, 3], [3, 2]] -= sums[4] + alive * end[3]
+    hessian[1, 1] += shape * (sums[_ROW[1, 1]] + alive * end[1] ** 2)
+    hessian[3, 3] += (s + 1) * sums[_ROW[3, 3]] + s * alive * end[3] ** 2
+    return value, mean, hessian
+
+
+def _weigh(
+    parameters: Array, x: Array, T: Array, found: Moments
+) -> tuple[Array, Array, Array, Array, Array, Array]:
+    """Both derivatives' common part, history by history.
+
+    Returns
+    -------
+    value : ndarray, shape (m,)
+        Log(alive + dropped out).
+    mean : ndarray, shape (4, m)
+        Its gradient.
+    end : ndarray, shape (4, m)
+        la, ia, lb, ib at T: in the order of the parameters whose derivatives bring them in.
+    atom : ndarray, shape (4, m)
+        Gradient of log "alive".
+    alive, gone : ndarray, shape (m,)
+        P(alive), and what `found.sums` is multiplied by to become P(dropped out) and its moments.
+    """
     r, alpha, s, beta = parameters
     shape = r + x
-    end = np.stack([np.log(alpha + T), np.log(beta + T), 1 / (alpha + T), 1 / (beta + T)])
-    log_alive = -shape * end[0] - s * end[1]
+    end = np.stack([np.log(alpha + T), 1 / (alpha + T), np.log(beta + T), 1 / (beta + T)])
+    log_alive = -shape * end[0] - s * end[2]
     top = np.maximum(log_alive, found.log_scale)
     alive = np.exp(log_alive - top)
-    factor = s * np.exp(found.log_scale - top)
-    total = alive + factor * found.sums[0]
+    gone = s * np.exp(found.log_scale - top)
+    total = alive + gone * found.sums[0]
     alive /= total
-    sums = found.sums * (factor / total)
-    gone = sums[0]
-    # Coefficients of (la, lb, ia, ib) in the log-integrand's gradient, and of the atom's in its own.
-    zero, one = np.zeros(len(x)), np.ones(len(x))
-    scale = np.stack([-one, -shape, -one, -(s + 1) * one])
-    factors = np.array([0, 2, 1, 3])
-    shift = np.stack([zero, zero, one / s, zero])
-    atom = end[factors] * np.stack([-one, -shape, -one, -s * one])
-    first = scale * sums[1:5][factors] + shift * gone
-    mean = first + alive * atom
-    hessian = np.empty((4, 4, len(x)))
-    for i in range(4):
-        for j in range(i + 1):
-            second = scale[i] * scale[j] * sums[_ROW[factors[i], factors[j]]]
-            second += scale[i] * shift[j] * sums[1 + factors[i]] + shift[i] * first[j]
-            second += alive * atom[i] * atom[j] - mean[i] * mean[j]
-            hessian[i, j] = second
-    ia, ib = sums[3] + alive * end[2], sums[4] + alive * end[3]
-    hessian[1, 0] -= ia
-    hessian[1, 1] += shape * (sums[_ROW[2, 2]] + alive * end[2] ** 2)
-    hessian[2, 2] -= gone / s**2
-    hessian[3, 2] -= ib
-    hessian[3, 3] += (s + 1) * sums[_ROW[3, 3]] + s * alive * end[3] ** 2
-    for i in range(4):
-        hessian[:i, i] = hessian[i, :i]
-    return np.log(total) + top, mean, hessian
+    gone /= total
+    atom = -end
+    atom[1] *= shape
+    atom[3] *= s
+    mean = found.sums[_FIRST] * -gone
+    mean[1] *= shape
+    mean[2] += found.sums[0] * gone / s
+    mean[3] *= s + 1
+    mean += alive * atom
+    return np.log(total) + top, mean, end, atom, alive, gone
 
 
 def log_terms(parameters: Array, x: Array, t_x: Array, T: Array) -> tuple[Array, Array]:

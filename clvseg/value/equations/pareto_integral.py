@@ -22,7 +22,8 @@ from .types import Array, rows_of
 _DROP = 36.0
 # (nodes, largest drop in logs, largest length in u): error below 1e-12 of the integral, see the tests.
 _RULES = ((8, 3.0, 1.8), (16, 11.0, 5.0), (32, 37.0, 9.0))
-_BLOCK = 1 << 14
+# Nodes at a time, so that they stay in the cache.
+BLOCK = 1 << 14
 # Which products of (la, lb, ia, ib) are summed, in the order of the rows of `Moments.sums` after the first.
 PRODUCTS = ((0, 0), (0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (1, 3), (2, 2), (2, 3), (3, 3))
 
@@ -76,7 +77,7 @@ def moments(parameters: Array, x: Array, t_x: Array, T: Array, *, all_moments: b
     for index, (begin, end) in enumerate(pairwise(ends)):
         nodes = _RULES[min(index, len(_RULES) - 1)][0]
         panels = 1 if index < len(_RULES) else 4
-        step = max(1, _BLOCK // nodes)
+        step = max(1, BLOCK // nodes)
         for first in range(begin, end, step):
             part = slice(first, min(first + step, end))
             for panel in range(panels):
