@@ -197,6 +197,26 @@ LATER = Table(
     ),
 )
 
+# One row per number of clusters that was tried.
+CHOICE = Table(
+    "cluster_choice",
+    (
+        Column("clusters", "int", "", "how many"),
+        Column("within", "float", "0..1", "share of the variance that stays within the clusters (elbow)"),
+        Column("gap", "float", "log units", "gap statistic"),
+        Column("gap_error", "float", "log units", "its standard error"),
+        Column("silhouette", "float", "-1..1", "mean silhouette; 0 for one cluster"),
+        Column("calinski_harabasz", "float", "ratio", "variance between over variance within; 0 for one"),
+        Column("bic", "float", "per customer", "BIC of a Gaussian mixture started at the clusters"),
+        Column("stability", "float", "0..1", "mean bootstrap Jaccard similarity of the clusters"),
+        Column("weakest", "float", "0..1", "that of the least stable cluster"),
+        Column("later_value", "float", "..1", "share of the variance of log later value; 0 where not known"),
+        Column("smallest_share", "float", "0..1", "share of the customers in the smallest cluster"),
+        Column("votes", "int", "", "criteria that name this number"),
+        Column("chosen", "flag", "", "whether it was taken"),
+    ),
+)
+
 FINDINGS = Table(
     "findings",
     (

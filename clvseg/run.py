@@ -49,7 +49,7 @@ class Run:
         ``segment``, ``feature``, ``label``, ``importance`` (mean SHAP in the segment less the rest),
         ``inside``, ``outside`` (medians of the feature).
     cluster_choice : DataFrame
-        ``clusters``, ``silhouette``, ``stability``, ``chosen``.
+        :data:`clvseg.frames.CHOICE`.
     """
 
     settings: Settings

@@ -108,6 +108,7 @@ def _facts(
         "expected_churners": float(scores["churn_probability"].sum()),
         "data_hash": transactions.hash,
         "base_model": MODEL_NAMES[settings.value.purchases],
+        "choice_reason": scorer.segmentation.clusters_.reason_,
         "version": __version__,
     }
 

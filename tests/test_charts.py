@@ -12,6 +12,7 @@ import pytest
 from clvseg import charts
 from clvseg.charts.look import money_axis
 from clvseg.charts.segments import _fits, _names
+from clvseg.frames import CHOICE
 
 SEGMENTS = pd.DataFrame(
     {
@@ -54,7 +55,7 @@ def all_charts(width: int) -> dict[str, charts.Picture]:
         }
     ).assign(revenue=9.0, low=8.0, high=10.0, detail="twelve")
     choice = pd.DataFrame(
-        {"clusters": [3, 4], "silhouette": [0.4, 0.5], "stability": [0.9, 0.8], "chosen": [False, True]}
+        {name: [0.4, 0.5] for name in CHOICE.names} | {"clusters": [3, 4], "chosen": [False, True]}
     )
     grid = pd.DataFrame(
         [(r, f, r * f, str(r), "cell") for r in range(1, 6) for f in range(1, 6)],

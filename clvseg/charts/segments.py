@@ -207,29 +207,45 @@ def rfm_grid(frame: pd.DataFrame, *, width: int = 470) -> Picture:
     return finish(alt.layer(cells, texts, title=head, width=width - 60, height=230))
 
 
-def cluster_chart(frame: pd.DataFrame, *, width: int = 470) -> Picture:
-    """Separation and stability for each number of clusters.
+# Criteria for the number of clusters: column, heading.
+_CRITERIA = {
+    "within": "Variance within (elbow)",
+    "gap": "Gap statistic",
+    "silhouette": "Silhouette",
+    "calinski_harabasz": "Calinski-Harabasz",
+    "bic": "BIC (less is better)",
+    "stability": "Bootstrap stability",
+    "later_value": "Separation of later value",
+    "votes": "Criteria that name it",
+}
+
+
+def cluster_chart(frame: pd.DataFrame, *, width: int = 950) -> Picture:
+    """Every criterion for each number of clusters, side by side; the large dots are the number kept.
 
     Parameters
     ----------
     frame : DataFrame
-        ``clusters``, ``silhouette``, ``stability``, ``chosen`` (bool).
+        :data:`clvseg.frames.CHOICE`.
     width : int
         Width of the picture in pixels.
     """
-    frame = frame.rename(columns={"silhouette": "separation"})
-    tall = frame.melt(["clusters", "chosen"], ["separation", "stability"], "what", "value")
+    tall = frame.melt(["clusters", "chosen"], list(_CRITERIA), "criterion", "value")
+    tall["what"] = tall["criterion"].map(_CRITERIA)
     rows: Any = tall.itertuples()
-    tall["detail"] = [f"{row.clusters} clusters: {row.what} {row.value:.2f}" for row in rows]
-    tall["dot"] = [170 if chosen else 40 for chosen in tall["chosen"]]
+    tall["detail"] = [f"{row.clusters} clusters, {row.what}: {row.value:.3g}" for row in rows]
+    tall["dot"] = [150 if chosen else 30 for chosen in tall["chosen"]]
+    columns = 4 if width >= PHONE else 2
     base = alt.Chart(tall).encode(
         x=alt.X("clusters:O", title="Number of clusters").axis(labelAngle=0),
-        y=alt.Y("value:Q", title=None).axis(tickCount=5),
-        color=alt.Color("what:N", title=None).scale(domain=["separation", "stability"], range=[BLUE, ORANGE]),
+        y=alt.Y("value:Q", title=None).scale(zero=False).axis(tickCount=4),
+        tooltip=alt.Tooltip("detail:N", title="Tried"),
     )
+    color = alt.condition("datum.chosen", alt.value(ORANGE), alt.value(BLUE))
     dots = base.mark_point(aria=True, filled=True, opacity=1).encode(
-        size=alt.Size("dot:Q", scale=None), description=alt.Description("detail:N")
+        size=alt.Size("dot:Q", scale=None), description=alt.Description("detail:N"), color=color
     )
-    note = "1 is best; the large dots are the number kept"
-    head = alt.TitleParams("Numbers of clusters tried", subtitle=note)
-    return finish(alt.layer(base.mark_line(), dots, title=head, width=width - 45, height=230))
+    each = alt.layer(base.mark_line(color=BLUE), dots).properties(width=width / columns - 75, height=110)
+    order = list(_CRITERIA.values())
+    facets = each.facet(alt.Facet("what:N", title=None, sort=order), columns=columns)
+    return finish(facets.resolve_scale(y="independent").properties(title="Numbers of clusters tried"))

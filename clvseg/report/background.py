@@ -127,8 +127,9 @@ def making_section(run: Run) -> Section:
         row = choice[choice["chosen"]].iloc[0]
         lead += (
             f" For behaviour, {_numbers(choice['clusters'])} clusters were tried and {int(row['clusters'])} "
-            f"kept: separation {row['silhouette']:.2f}, and {row['stability']:.2f} agreement when the "
-            "clustering was repeated on resampled customers (1 is best)."
+            f"kept ({run.facts.get('choice_reason', 'as chosen')}): silhouette {row['silhouette']:.2f}, and "
+            f"{row['stability']:.2f} agreement when the clustering was repeated on resampled customers "
+            "(1 is best)."
         )
     tables = tuple(table for table in (_choice_table(choice), _group_table(run)) if table.rows)
     return Section(
@@ -143,11 +144,31 @@ def _numbers(clusters: pd.Series[Any]) -> str:
 
 def _choice_table(choice: pd.DataFrame) -> Table:
     lines = tuple(
-        (Cell(f"{int(row.clusters)}"), Cell(f"{row.silhouette:.2f}"), Cell(f"{row.stability:.2f}"))
+        (
+            Cell(f"{int(row.clusters)}"),
+            Cell(f"{row.within:.2f}"),
+            Cell(f"{row.gap:.2f}", f"± {row.gap_error:.2f}"),
+            Cell(f"{row.silhouette:.2f}"),
+            Cell(words.count(row.calinski_harabasz)),
+            Cell(f"{row.bic:.2f}"),
+            Cell(f"{row.stability:.2f}", f"weakest {row.weakest:.2f}"),
+            Cell(f"{row.later_value:.3f}"),
+            Cell(f"{int(row.votes)}"),
+        )
         for row in rows(choice)
     )
     marked = int(choice["chosen"].to_numpy().argmax()) if len(choice) and choice["chosen"].any() else None
-    columns = ("Number of clusters", "Separation (silhouette)", "Stability")
+    columns = (
+        "Number of clusters",
+        "Variance within (elbow)",
+        "Gap",
+        "Silhouette",
+        "Calinski-Harabasz",
+        "BIC per customer",
+        "Stability (Jaccard)",
+        "Later value explained",
+        "Criteria that name it",
+    )
     return Table("choice", "Numbers of clusters tried", columns, lines, marked=marked)
 
 

@@ -224,12 +224,12 @@ def _later_figure(run: Run) -> Figure:
 
 def _background_figures(run: Run) -> dict[str, Figure]:
     out = {}
-    choice, grid = run.cluster_choice[["clusters", "silhouette", "stability", "chosen"]], _grid(run)
+    choice, grid = run.cluster_choice, _grid(run)
     if len(choice) > 1:
         out["clusters"] = Figure(
             partial(charts.cluster_chart, choice),
-            HALF_WIDTH,
-            "Separation and stability for each number of clusters tried",
+            FULL_WIDTH,
+            "Every criterion for each number of clusters tried",
         )
     out["rfm_grid"] = Figure(
         partial(charts.rfm_grid, grid),

@@ -1,12 +1,12 @@
 """Segments: RFM scores and clusters, value and risk tiers, and the named value-based segments."""
 
-from clvseg.segments.clusters import RFMClusters
+from clvseg.segments.clusters import Clusters
 from clvseg.segments.describe import Segment, later_table, segments_table
 from clvseg.segments.rfm import RFMScores, rfm_group
 from clvseg.segments.segmentation import Segmentation
 
 __all__ = [
-    "RFMClusters",
+    "Clusters",
     "RFMScores",
     "Segment",
     "Segmentation",

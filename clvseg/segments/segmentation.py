@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from clvseg.segments.cells import Merge, Split, merge_cells, smallest_size, split_segments
-from clvseg.segments.clusters import RFMClusters
+from clvseg.segments.clusters import RFM, Clusters
 from clvseg.segments.describe import Segment, describe_segment
 from clvseg.segments.rfm import RFMScores
 from clvseg.segments.table import CELLS, TEXTS, Cell, rule_in_words
@@ -54,11 +54,11 @@ class Segmentation(BaseEstimator):
     notes_ : list of str
         What a reader should know: tiers that are (nearly) empty, merges and splits, in words.
     cluster_choice_ : DataFrame
-        ``clusters``, ``silhouette``, ``stability``, ``chosen``; after :meth:`fit` only.
+        :data:`clvseg.frames.CHOICE`: how the number of RFM clusters was chosen; after :meth:`fit` only.
     """
 
     scores_: RFMScores
-    clusters_: RFMClusters
+    clusters_: Clusters
     thresholds_: dict[str, float]
     cells_: dict[Cell, str]
     occupied_: list[Cell]
@@ -104,7 +104,9 @@ class Segmentation(BaseEstimator):
         """
         _check(frame)
         self.scores_ = RFMScores().fit(frame)
-        self.clusters_ = RFMClusters(self.clusters, min_share=self.min_share, seed=self.seed).fit(frame)
+        self.clusters_ = Clusters(
+            clusters=self.clusters, least=2, min_share=self.min_share, seed=self.seed
+        ).fit(frame[list(RFM)])
         self.cluster_choice_ = self.clusters_.choice_
         self.thresholds_ = _thresholds(frame, self.high_value, self.mid_value)
         codes = self._codes(frame)
@@ -210,7 +212,7 @@ class Segmentation(BaseEstimator):
         """Rebuild from :meth:`to_dict`; assigns identically."""
         one = cls(**raw["parameters"])
         one.scores_ = RFMScores.from_dict(raw["scores"])
-        one.clusters_ = RFMClusters.from_dict(raw["rfm_clusters"])
+        one.clusters_ = Clusters.from_dict(raw["rfm_clusters"])
         one.thresholds_ = {
             key: float("inf") if value is None else float(value) for key, value in raw["thresholds"].items()
         }

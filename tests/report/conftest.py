@@ -92,10 +92,12 @@ def build_run(
         weekly=_weekly(rng, scale),
         drivers=_drivers(),
         segment_drivers=_segment_drivers(names),
-        cluster_choice=pd.DataFrame(
+        cluster_choice=frames.CHOICE.conform(pd.DataFrame(
             {"clusters": range(3, 10), "silhouette": [0.41, 0.44, 0.46, 0.42, 0.4, 0.38, 0.35],
-             "stability": [0.97, 0.95, 0.93, 0.8, 0.77, 0.71, 0.66], "chosen": [k == 5 for k in range(3, 10)]}
-        ),
+             "stability": [0.97, 0.95, 0.93, 0.8, 0.77, 0.71, 0.66], "chosen": [k == 5 for k in range(3, 10)],
+             "within": 0.5, "gap": 0.8, "gap_error": 0.02, "calinski_harabasz": 900.0, "bic": 8.4, "weakest": 0.8,
+             "later_value": 0.2, "smallest_share": 0.05, "votes": [1, 1, 4, 1, 0, 0, 0]}
+        )),
     )  # fmt: skip
 
 

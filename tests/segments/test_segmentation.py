@@ -16,8 +16,9 @@ from clvseg.segments.table import NAME_OF, TEXTS
 def _few_trials_of_clusters():
     """The choice of the number of clusters has its own tests."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("clvseg.segments.clusters.CANDIDATES", range(2, 5))
-        patch.setattr("clvseg.segments.clusters.BOOTSTRAPS", 2)
+        patch.setattr("clvseg.segments.choice.MOST", 3)
+        patch.setattr("clvseg.segments.choice.BOOTSTRAPS", 2)
+        patch.setattr("clvseg.segments.choice.REFERENCES", 2)
         yield
 
 
