@@ -109,8 +109,8 @@ class MixedScaler(BaseEstimator):
     """Turn numbers and categories with gaps and heavy tails into points of comparable columns.
 
     A number is replaced by its logarithm where that is clearly less skewed, and by its normal scores where
-    the skewness exceeds 2 still; then it is standardised and held within 3 standard deviations, so that neither
-    a heavy tail nor a single customer decides a distance. A missing number becomes the median, a missing
+    the skewness exceeds 2 still; then it is standardised and held within 3 standard deviations, so that
+    neither a heavy tail nor a single customer decides a distance. A missing number becomes the median, a missing
     category a level of its own; levels under 2 % of the customers are one level, ``other``.
 
     Attributes
@@ -211,7 +211,7 @@ def _number_scale(name: str, values: FloatArray) -> NumberScale:
     knots: tuple[float, ...] = ()
     scores: tuple[float, ...] = ()
     size = np.abs(filled[filled != 0])
-    unit = max(float(np.quantile(size, _SMALL)), 1e-300) if len(size) else 1.0
+    unit = max(float(np.quantile(size, _SMALL)), 1 / _HUGE) if len(size) else 1.0
     how, bent, logs = "as it is", filled, signed_log(filled, unit)
     if abs(_skewness(logs)) < abs(_skewness(filled)) - GAIN:
         how, bent = "log", logs
