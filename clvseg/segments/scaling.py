@@ -110,8 +110,8 @@ class MixedScaler(BaseEstimator):
 
     A number is replaced by its logarithm where that is clearly less skewed, and by its normal scores where
     the skewness exceeds 2 still; then it is standardised and held within 3 standard deviations, so that
-    neither a heavy tail nor a single customer decides a distance. A missing number becomes the median, a missing
-    category a level of its own; levels under 2 % of the customers are one level, ``other``.
+    neither a heavy tail nor a single customer decides a distance. A missing number becomes the median, a
+    missing category a level of its own; levels under 2 % of the customers are one level, ``other``.
 
     Attributes
     ----------
