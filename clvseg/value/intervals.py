@@ -1,21 +1,23 @@
-"""How sure a prediction of value is: an 80 % interval for each customer and for the total."""
+"""How sure a prediction of value is: intervals for each customer and for the total."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from clvseg.boosting import FloatArray, Panel
 from clvseg.value.hybrid import HybridValueModel, OriginErrors
 
+LEVELS = (0.5, 0.8, 0.95)
 LEVEL = 0.8
 _CHURN_BINS = 8
 _VALUE_BINS = 3
-_MIN_ROWS = 100
+_MIN_ROWS = 50
 _TOTAL_FLOOR = 0.05
 _TOTAL_BLIND = 0.25
 _SIMULATED = 4000
@@ -25,9 +27,10 @@ _SIMULATED = 4000
 class ValueIntervals:
     """Intervals of later revenue, learned from what came at the origins against what was predicted.
 
-    Customers are grouped by churn probability, and within that by predicted value. In each group the
-    interval is the shortest range of actual / predicted that held 80 % of its rows (split conformal
-    prediction with the ratio as score, so a ratio of 0 is inside where many did not come back). It is
+    Mondrian conformal predictive systems (Boström, Johansson & Löfström 2021, by the crepes library): the
+    customers are grouped by churn probability, and within that by predicted value; in each group the residual
+    divided by the prediction says how the revenue to come is spread. An interval of level L leaves out
+    (1 - L) / 2 on each side; where its lower end is 0, so that nothing can fall below, 1 - L above. It is
     widened, where needed, to hold the prediction itself.
 
     Attributes
@@ -38,8 +41,9 @@ class ValueIntervals:
         Inner edges of the value groups (relative to the mean prediction), one tuple per churn group.
     mean : float
         Money; the mean prediction of the customers at the fit.
-    ratios : tuple of tuple of (float, float)
-        Lowest and highest actual / predicted, per churn group and value group.
+    ranges : tuple of tuple of (float, float)
+        Lowest and highest actual / predicted of each of `LEVELS`; one tuple per group, the value groups of
+        the first churn group first.
     total_error : float
         Standard error of the log of the total.
     origins : int
@@ -49,7 +53,7 @@ class ValueIntervals:
     churn_edges: tuple[float, ...]
     value_edges: tuple[tuple[float, ...], ...]
     mean: float
-    ratios: tuple[tuple[tuple[float, float], ...], ...]
+    ranges: tuple[tuple[tuple[float, float], ...], ...]
     total_error: float
     origins: int
 
@@ -68,40 +72,36 @@ class ValueIntervals:
         """
         if not panel.origins:
             return cls._blind()
-        actual = panel.outcome["value"].to_numpy(dtype=np.float64)
-        predicted = value.out_of_fold
+        actual, predicted = panel.outcome["value"].to_numpy(dtype=np.float64), value.out_of_fold
         relative = predicted / panel.per_origin(predicted)[panel.origin]
-        ratio = actual / predicted
         churn_edges = _edges(churn_out_of_fold, _CHURN_BINS)
         group = np.searchsorted(churn_edges, churn_out_of_fold)
-        value_edges, ratios = [], []
-        for position in range(len(churn_edges) + 1):
-            inside = group == position
-            edges = _edges(relative[inside], _VALUE_BINS)
-            split = np.searchsorted(edges, relative[inside])
-            value_edges.append(edges)
-            ratios.append(
-                tuple(shortest_range(ratio[inside][split == k], LEVEL) for k in range(len(edges) + 1))
-            )
-        error = _total_error(value.errors)
-        mean = float(value.predict(panel.current).mean())
-        return cls(churn_edges, tuple(value_edges), mean, tuple(ratios), error, len(panel.origins))
+        value_edges = tuple(_edges(relative[group == k], _VALUE_BINS) for k in range(len(churn_edges) + 1))
+        category = _categories(group, relative, value_edges)
+        return cls(
+            churn_edges=churn_edges,
+            value_edges=value_edges,
+            mean=float(value.predict(panel.current).mean()),
+            ranges=conformal_ranges(actual / predicted, category),
+            total_error=_total_error(value.errors),
+            origins=len(panel.origins),
+        )
 
     @classmethod
     def _blind(cls) -> Self:
         """Without origins: a Poisson number of purchases of gamma distributed amounts (Tweedie)."""
-        grid = np.linspace(0.05, 0.95, 10)
+        gone = np.linspace(0.05, 0.95, 10)
+        mean = np.repeat(-np.log(gone), _SIMULATED)
         rng = np.random.default_rng(0)
-        ratios = []
-        for gone in grid:
-            mean = -np.log(gone)
-            purchases = rng.poisson(mean, _SIMULATED)
-            money = np.where(purchases > 0, rng.gamma(np.maximum(purchases, 1)), 0.0)
-            ratios.append((shortest_range(money / mean, LEVEL),))
-        edges = tuple(((grid[1:] + grid[:-1]) / 2).tolist())
-        return cls(edges, ((),) * len(grid), 1.0, tuple(ratios), _TOTAL_BLIND, 0)
+        purchases = rng.poisson(mean)
+        money = np.where(purchases > 0, rng.gamma(np.maximum(purchases, 1)), 0.0)
+        ranges = conformal_ranges(money / mean, np.repeat(np.arange(len(gone)), _SIMULATED))
+        edges = tuple(((gone[1:] + gone[:-1]) / 2).tolist())
+        return cls(edges, ((),) * len(gone), 1.0, ranges, _TOTAL_BLIND, 0)
 
-    def predict(self, predicted: FloatArray, churn_probability: FloatArray) -> pd.DataFrame:
+    def predict(
+        self, predicted: FloatArray, churn_probability: FloatArray, level: float = LEVEL
+    ) -> pd.DataFrame:
         """Interval of each customer's revenue.
 
         Parameters
@@ -110,19 +110,17 @@ class ValueIntervals:
             Money, from `HybridValueModel.predict`.
         churn_probability : ndarray of float, shape (customers,)
             P(no purchase).
+        level : float
+            Share of customers whose revenue the interval is to hold, one of `LEVELS`.
 
         Returns
         -------
         DataFrame
             ``low`` and ``high``, money; 0 <= low <= predicted <= high.
         """
-        relative = predicted / self.mean
         group = np.searchsorted(self.churn_edges, churn_probability)
-        low, high = np.zeros(len(predicted)), np.zeros(len(predicted))
-        for position, (edges, ranges) in enumerate(zip(self.value_edges, self.ratios, strict=True)):
-            inside = group == position
-            bounds = np.array(ranges)[np.searchsorted(edges, relative[inside])]
-            low[inside], high[inside] = bounds[:, 0], bounds[:, 1]
+        category = _categories(group, predicted / self.mean, self.value_edges)
+        low, high = np.array(self.ranges)[category, LEVELS.index(level)].T
         return pd.DataFrame(
             {"low": predicted * np.minimum(low, 1.0), "high": predicted * np.maximum(high, 1.0)}
         )
@@ -139,14 +137,7 @@ class ValueIntervals:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything that was learned, JSON-able."""
-        return {
-            "churn_edges": list(self.churn_edges),
-            "value_edges": [list(edges) for edges in self.value_edges],
-            "mean": self.mean,
-            "ratios": [[list(pair) for pair in group] for group in self.ratios],
-            "total_error": self.total_error,
-            "origins": self.origins,
-        }
+        return asdict(self)
 
     @classmethod
     def from_dict(cls, state: dict[str, Any]) -> Self:
@@ -155,34 +146,66 @@ class ValueIntervals:
             tuple(state["churn_edges"]),
             tuple(tuple(edges) for edges in state["value_edges"]),
             state["mean"],
-            tuple(tuple((low, high) for low, high in group) for group in state["ratios"]),
+            tuple(tuple((low, high) for low, high in group) for group in state["ranges"]),
             state["total_error"],
             state["origins"],
         )
 
 
 def _edges(values: FloatArray, wanted: int) -> tuple[float, ...]:
-    """Inner edges of up to `wanted` equal-count groups of at least `_MIN_ROWS` rows each."""
-    groups = max(1, min(wanted, len(values) // _MIN_ROWS))
-    inner = np.quantile(values, np.arange(1, groups) / groups) if groups > 1 else np.empty(0)
-    return tuple(np.unique(inner).tolist())
+    """Inner edges of up to `wanted` groups of about equal size, each of at least `_MIN_ROWS` rows."""
+    ordered, edges, below = np.sort(values), [], 0
+    for edge in np.unique(np.quantile(ordered, np.arange(1, wanted) / wanted, method="higher")):
+        upto = int(np.searchsorted(ordered, edge, side="right"))
+        if min(upto - below, len(ordered) - upto) >= _MIN_ROWS:
+            edges.append(float(edge))
+            below = upto
+    return tuple(edges)
 
 
-def shortest_range(values: FloatArray, level: float) -> tuple[float, float]:
-    """Shortest range that holds at least ceil((n + 1) x level) of n values; all of them where n is small.
+def _categories(
+    group: NDArray[np.int64], relative: FloatArray, value_edges: tuple[tuple[float, ...], ...]
+) -> NDArray[np.int64]:
+    """Number of each row's value group, counted on through the churn groups, shape (rows,)."""
+    category, before = np.zeros(len(group), dtype=np.int64), 0
+    for position, edges in enumerate(value_edges):
+        inside = group == position
+        category[inside] = before + np.searchsorted(edges, relative[inside])
+        before += len(edges) + 1
+    return category
+
+
+def conformal_ranges(
+    ratio: FloatArray, category: NDArray[np.int64]
+) -> tuple[tuple[tuple[float, float], ...], ...]:
+    """Lowest and highest ratio of each of `LEVELS` in every category.
+
+    Parameters
+    ----------
+    ratio : ndarray of float, shape (rows,)
+        Actual / predicted, 0 or more.
+    category : ndarray of int, shape (rows,)
+        0, 1, ... of which each has at least 40 rows.
 
     Examples
     --------
-    >>> shortest_range(np.array([0.0, 0.0, 0.0, 1.0, 9.0]), 0.6)
-    (0.0, 1.0)
+    >>> ratio = np.concatenate([np.zeros(60), np.linspace(0.5, 4.4, 40)])
+    >>> [(low, round(high, 2)) for low, high in conformal_ranges(ratio, np.zeros(100, dtype=int))[0]]
+    [(0.0, 0.0), (0.0, 2.5), (0.0, 4.0)]
     """
-    if len(values) == 0:
-        return 0.0, float("inf")
-    ordered = np.sort(values)
-    count = min(len(ordered), int(np.ceil((len(ordered) + 1) * level)))
-    widths = ordered[count - 1 :] - ordered[: len(ordered) - count + 1]
-    start = int(np.argmin(widths))
-    return float(ordered[start]), float(ordered[start + count - 1])
+    from crepes import ConformalPredictiveSystem
+
+    system = ConformalPredictiveSystem().fit(ratio - 1.0, bins=category)
+    places = np.arange(category.max() + 1)
+    found = []
+    for level in LEVELS:
+        tail = 50 * (1 - level)
+        ends = system.predict_percentiles(
+            np.ones(len(places)), bins=places, lower_percentiles=tail,
+            higher_percentiles=[100 - tail, 100 * level], y_min=0,
+        )  # fmt: skip
+        found.append([(low, one if low <= 0 else two) for low, two, one in ends.tolist()])
+    return tuple(tuple(ranges) for ranges in zip(*found, strict=True))
 
 
 def _total_error(errors: OriginErrors) -> float:

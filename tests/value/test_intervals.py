@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -14,8 +15,9 @@ from clvseg.churn.model import ChurnModel
 from clvseg.data.summary import outcomes
 from clvseg.data.transactions import Transactions
 from clvseg.value import GammaGammaModel, ParetoNBDModel, ValueModel
+from clvseg.value import intervals as intervals_module
 from clvseg.value.hybrid import HybridValueModel
-from clvseg.value.intervals import ValueIntervals, shortest_range
+from clvseg.value.intervals import LEVELS, ValueIntervals, conformal_ranges
 from clvseg.value.origins import build_panel
 
 CUTOFF, DAYS = dt.date(1997, 12, 31), 181
@@ -106,17 +108,41 @@ def test_json_gives_identical_intervals(fitted):
     pd.testing.assert_frame_equal(again.predict(predicted, gone), intervals.predict(predicted, gone))
 
 
-def test_shortest_range_against_a_loop():
+def test_levels_lie_within_each_other(fitted):
+    intervals, predicted, gone = fitted[3:6]
+    bands = [intervals.predict(predicted, gone, level) for level in LEVELS]
+    for narrow, wide in pairwise(bands):
+        assert (wide["high"] >= narrow["high"]).all()
+        assert (wide["high"] > narrow["high"]).mean() > 0.2
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_every_level_holds_its_share_of_what_it_learned_from(fitted, level):
+    panel, value, churn, intervals, *_ = fitted
+    newest = panel.origin == 0
+    band = intervals.predict(value.out_of_fold[newest], churn.out_of_fold[newest], level)
+    actual = panel.outcome["value"].to_numpy()[newest]
+    held = ((band["low"] <= actual) & (actual <= band["high"])).mean()
+    assert level - 0.03 <= held <= max(level + 0.03, (actual == 0).mean() + 0.1)
+
+
+def test_ranges_against_counting():
     rng = np.random.default_rng(0)
-    for size in (3, 10, 57):
-        values = rng.gamma(0.5, 1, size) * (rng.random(size) < 0.7)
-        need = min(size, int(np.ceil((size + 1) * 0.8)))
-        best = min(
-            (high - low, low, high)
-            for low in values
-            for high in values
-            if low <= high and ((low <= values) & (values <= high)).sum() >= need
-        )
-        low, high = shortest_range(values, 0.8)
-        assert high - low == pytest.approx(best[0])
-        assert ((low <= values) & (values <= high)).sum() >= need
+    sizes, parts = (40, 57, 400), []
+    for size in sizes:
+        parts.append(rng.gamma(0.5, 1, size) * (rng.random(size) < 0.7))
+    category = np.repeat(np.arange(3), sizes)
+    for values, ranges in zip(parts, conformal_ranges(np.concatenate(parts), category), strict=True):
+        for level, (low, high) in zip(LEVELS, ranges, strict=True):
+            left_out = (1 - level) / 2
+            at_most = max([v for v in values if (values <= v).sum() <= left_out * (len(values) + 1)] + [0.0])
+            assert low == pytest.approx(at_most, abs=1e-12)
+            need = (level if low <= 0 else 1 - left_out) * (len(values) + 1)
+            assert high == pytest.approx(min(v for v in values if (values <= v).sum() >= need - 1e-9))
+
+
+def test_many_equal_predictions_leave_no_group_empty():
+    values = np.concatenate([np.full(700, 0.9), np.linspace(0.1, 0.3, 300)])
+    edges = intervals_module._edges(values, 8)
+    counts = np.bincount(np.searchsorted(edges, values), minlength=len(edges) + 1)
+    assert counts.min() >= 50
