@@ -124,11 +124,13 @@ def evaluate(settings: SettingsFile, as_json: AsJson = False, strict: Strict = F
                 "value": _records(judged.leaderboard_value),
                 "churn": _records(judged.leaderboard_churn),
                 "later": _records(judged.later),
+                "model_choice": _records(judged.model_choice),
                 "findings": _records(judged.findings),
             }
         )
     else:
         _print_accuracy(judged.leaderboard_value, judged.leaderboard_churn, judged.facts)
+        _print_choice(judged.model_choice)
         _print_later(judged.later, judged.facts)
         _print_findings(judged.findings)
     _exit_on_serious(judged.findings, strict)
@@ -332,6 +334,26 @@ def _print_accuracy(value: pd.DataFrame, churn: pd.DataFrame, facts: dict[str, A
     _table(
         "Accuracy of churn: no purchase in those days",
         ["model", "AUC (95 % interval)", "average precision", "Brier", "calibration error"],
+        rows,
+    )
+
+
+def _print_choice(choice: pd.DataFrame) -> None:
+    rows = [
+        [
+            f"{c.model}{' (in use)' if c.chosen else ''}",
+            f"{c.log_likelihood:,.1f}",
+            f"{c.aic:,.1f}",
+            f"{c.bic:,.1f}",
+            f"{c.later_log_likelihood:.4f}",
+            f"{c.bias:+.1%}",
+            f"{c.rmse:.3f}",
+        ]
+        for c in _rows(choice)
+    ]
+    _table(
+        "Purchase models: fitted to the cutoff, judged on the purchases after it",
+        ["model", "log-likelihood", "AIC", "BIC", "later, a customer", "bias of total", "RMSE"],
         rows,
     )
 

@@ -181,6 +181,31 @@ LEADERBOARD_CHURN = Table(
     ),
 )
 
+# One row per purchase model: in sample up to the cutoff, and on the period after it.
+MODEL_CHOICE = Table(
+    "model_choice",
+    (
+        Column("model", "text", "", "name of the purchase model or naive row"),
+        Column("chosen", "flag", "", "whether the settings use it"),
+        Column("status", "text", "", "of its fit: converged, at bound, not identified; naive"),
+        Column("parameters", "int", "", "parameters learned; one for each customer in the naive row"),
+        Column("log_likelihood", "float", "nats", "of the purchases up to the cutoff, sum over customers"),
+        Column("aic", "float", "nats", "Akaike's criterion: 2 parameters - 2 log-likelihood"),
+        Column("bic", "float", "nats", "Schwarz's criterion: log(customers) parameters - 2 log-likelihood"),
+        Column(
+            "later_log_likelihood",
+            "float",
+            "nats",
+            "mean log of P(exactly the purchase days that came later); at least log 1e-12 each",
+        ),
+        Column("later_gain", "float", "nats", "later_log_likelihood less that of the model in use"),
+        Column("later_gain_se", "float", "nats", "its standard error, customer by customer"),
+        Column("bias", "float", "share", "sum of expected later purchase days / sum of actual - 1"),
+        Column("rmse", "float", "purchase days", "root mean squared error of the later purchase days"),
+        Column("mae", "float", "purchase days", "mean absolute error (not for choosing)"),
+    ),
+)
+
 # How far the segments of the cutoff differed afterwards.
 LATER = Table(
     "later",

@@ -11,9 +11,11 @@ import pandas as pd
 
 from clvseg import checks
 from clvseg.config import Settings
+from clvseg.data.features import log_gaps
 from clvseg.data.summary import outcomes
 from clvseg.data.transactions import Transactions
 from clvseg.errors import DataError
+from clvseg.evaluation.choice import fit_candidates, model_choice
 from clvseg.evaluation.leaderboard import (
     HYBRID,
     LAST_PERIOD,
@@ -26,8 +28,9 @@ from clvseg.evaluation.leaderboard import (
     value_leaderboard,
 )
 from clvseg.evaluation.metrics import decile_table, interval_coverage, reliability_table
-from clvseg.learning import MODEL_NAMES, learn
+from clvseg.learning import MODEL_NAMES, Learned, learn
 from clvseg.segments import later_table
+from clvseg.value import MODELS
 
 Step = Callable[[str], None]
 
@@ -42,7 +45,7 @@ class Judged:
         Those of the later period; see :class:`clvseg.run.Run`.
     leaderboard_value, leaderboard_churn, later, findings : DataFrame
         The tables of :mod:`clvseg.frames`.
-    deciles, calibration : DataFrame
+    deciles, calibration, model_choice : DataFrame
         See :class:`clvseg.run.Run`.
     """
 
@@ -53,6 +56,7 @@ class Judged:
     findings: pd.DataFrame
     deciles: pd.DataFrame
     calibration: pd.DataFrame
+    model_choice: pd.DataFrame
 
 
 def judge(
@@ -127,8 +131,19 @@ def judge(
         findings=checks.findings_frame([]),
         deciles=decile_table(actual, predicted),
         calibration=reliability_table(gone, churn),
+        model_choice=_choice(learned, later, settings),
     )
     return judged, _accuracy_findings(judged)
+
+
+def _choice(learned: Learned, later: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+    """Compare all purchase models, the one in use as it was fitted."""
+    summary = learned.panel.current.assign(log_gaps=log_gaps(learned.panel.current))
+    chosen = MODEL_NAMES[settings.value.purchases]
+    kinds = {MODEL_NAMES[kind]: model for kind, model in MODELS.items()}
+    models = fit_candidates(summary, kinds, {chosen: learned.base.value_model.purchases_})
+    days = learned.panel.horizon_days
+    return model_choice(models, summary, later["purchases"].to_numpy(), days, chosen)
 
 
 def _accuracy_findings(judged: Judged) -> list[checks.Finding]:
@@ -144,4 +159,5 @@ def _accuracy_findings(judged: Judged) -> list[checks.Finding]:
             churn["calibration_error"], value["bias"], value["bias_low"], value["bias_high"]
         ),
         *checks.check_segments(judged.later),
+        *checks.check_choice(judged.model_choice),
     ]

@@ -48,6 +48,8 @@ class Run:
     segment_drivers : DataFrame
         ``segment``, ``feature``, ``label``, ``importance`` (mean SHAP in the segment less the rest),
         ``inside``, ``outside`` (medians of the feature).
+    model_choice : DataFrame
+        The purchase models compared; :data:`clvseg.frames.MODEL_CHOICE`.
     cluster_choice : DataFrame
         :data:`clvseg.frames.CHOICE`.
     """
@@ -68,6 +70,7 @@ class Run:
     drivers: pd.DataFrame
     segment_drivers: pd.DataFrame
     cluster_choice: pd.DataFrame
+    model_choice: pd.DataFrame
 
     @property
     def as_of(self) -> dt.date:

@@ -89,6 +89,7 @@ def fit(settings: Settings, source: Any = None, *, progress: Step = _silent) -> 
         drivers=_drivers(learned, settings.seed),
         segment_drivers=membership.drivers,
         cluster_choice=scorer.segmentation.cluster_choice_,
+        model_choice=judged.model_choice,
     )
 
 

@@ -66,6 +66,7 @@ TABLES = {
     "later": frames.LATER,
     "leaderboard_value": frames.LEADERBOARD_VALUE,
     "leaderboard_churn": frames.LEADERBOARD_CHURN,
+    "model_choice": frames.MODEL_CHOICE,
     "findings": frames.FINDINGS,
 }
 

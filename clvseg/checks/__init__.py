@@ -9,6 +9,7 @@ from clvseg.checks.clv006_naive import check_naive
 from clvseg.checks.clv007_calibration import check_calibration
 from clvseg.checks.clv009_segments import check_segments
 from clvseg.checks.clv015_fallback import check_fallback
+from clvseg.checks.clv016_choice import check_choice
 from clvseg.checks.finding import About, Finding, findings_frame
 from clvseg.checks.minimum import require_enough
 
@@ -18,6 +19,7 @@ __all__ = [
     "Finding",
     "about",
     "check_calibration",
+    "check_choice",
     "check_fallback",
     "check_fit",
     "check_naive",

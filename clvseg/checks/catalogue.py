@@ -19,6 +19,7 @@ from clvseg.checks import (
     clv013_outliers,
     clv014_end,
     clv015_fallback,
+    clv016_choice,
 )
 from clvseg.checks.facts import LogFacts
 from clvseg.checks.finding import About, Finding
@@ -52,6 +53,7 @@ CATALOGUE: dict[str, About] = {
         clv013_outliers,
         clv014_end,
         clv015_fallback,
+        clv016_choice,
     )
 }
 

@@ -137,6 +137,44 @@ def making_section(run: Run) -> Section:
     )
 
 
+def models_table(run: Run) -> Table:
+    """The purchase models side by side, in sample and on the later period.
+
+    Parameters
+    ----------
+    run : Run
+        What a fit made.
+    """
+    choice = run.model_choice
+    lines = tuple(
+        (
+            Cell(row.model, "in use" if row.chosen else "" if row.status == "converged" else row.status),
+            Cell(f"{row.log_likelihood:,.1f}"),
+            Cell(f"{row.aic:,.1f}"),
+            Cell(f"{row.bic:,.1f}"),
+            Cell(f"{row.later_log_likelihood:.4f}"),
+            Cell(words.percent(row.bias)),
+            Cell(f"{row.rmse:.3f}"),
+        )
+        for row in rows(choice)
+    )
+    columns = (
+        "Model of purchases",
+        "Log-likelihood",
+        "AIC",
+        "BIC",
+        "Log-likelihood of later purchases, per customer",
+        "Total purchases off by",
+        "RMSE of purchases",
+    )
+    note = (
+        "Fitted to what was known at the cutoff; the last three columns are about the purchases that "
+        "followed. Higher log-likelihood and lower AIC and BIC are better."
+    )
+    marked = int(choice["chosen"].to_numpy().argmax()) if len(choice) else None
+    return Table("models", "Models of purchases compared", columns, lines, marked=marked, note=note)
+
+
 def _numbers(clusters: pd.Series[Any]) -> str:
     low, high = int(clusters.min()), int(clusters.max())
     return f"{low}" if low == high else f"{low} to {high}"
@@ -229,7 +267,8 @@ def data_section(run: Run) -> Section:
         ),
         words=3,
     )
-    return Section("data", "Data and settings", lead, tables=tuple(t for t in (counts, asked) if t.rows))
+    tables = tuple(table for table in (counts, models_table(run), asked) if table.rows)
+    return Section("data", "Data and settings", lead, tables=tables)
 
 
 def _counts(profile: dict[str, Any], currency: str | None) -> Table:

@@ -13,6 +13,7 @@ from clvseg.checks import (
     Finding,
     about,
     check_calibration,
+    check_choice,
     check_fallback,
     check_fit,
     check_naive,
@@ -72,6 +73,28 @@ def test_naive(ours, low, severity):
             f"later revenue: gini {ours:.3f} (from {low:.3f}) for hybrid, 0.682 for 'rate'."
         )
     assert check_naive(board, "hybrid", [], "gini", "later revenue") == []
+
+
+def test_another_purchase_model_fits_better():
+    names = ["past rate x horizon", "MBG/CNBD-k", "Pareto/NBD", "MBG/NBD"]
+    choice = pd.DataFrame(
+        {
+            "model": names,
+            "chosen": [False, False, True, False],
+            "status": ["naive", "converged", "converged", "at bound"],
+            "later_gain": [-0.5, 0.08, 0.0, 0.3],
+            "later_gain_se": [0.01, 0.02, 0.0, 0.01],
+            "bias": [0.4, 0.01, 0.09, 0.0],
+        }
+    )
+    (finding,) = check_choice(choice)
+    assert (finding.code, finding.severity) == ("CLV016", "warning")
+    assert finding.found == (
+        "MBG/CNBD-k gave the later purchases a log-likelihood 0.080 a customer above that of Pareto/NBD "
+        "(standard error 0.020); totals off by +1% and +9%."
+    )
+    assert check_choice(choice.assign(later_gain_se=0.03)) == []
+    assert check_choice(choice.assign(later_gain=[-0.5, 0.005, 0.0, 0.3], later_gain_se=0.0)) == []
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,7 @@ def build_run(
         weekly=_weekly(rng, scale),
         drivers=_drivers(),
         segment_drivers=_segment_drivers(names),
+        model_choice=frames.MODEL_CHOICE.conform(_model_choice()),
         cluster_choice=frames.CHOICE.conform(pd.DataFrame(
             {"clusters": range(3, 10), "silhouette": [0.41, 0.44, 0.46, 0.42, 0.4, 0.38, 0.35],
              "stability": [0.97, 0.95, 0.93, 0.8, 0.77, 0.71, 0.66], "chosen": [k == 5 for k in range(3, 10)],
@@ -172,6 +173,19 @@ def _later(rng: np.random.Generator, table: pd.DataFrame) -> pd.DataFrame:
             "revenue_per_customer": actual, "revenue_low": actual * 0.9, "revenue_high": actual * 1.12,
             "predicted_active": 1 - table["churn_probability"], "active": np.clip(1.02 - table["churn_probability"], 0, 1),
             "share_revenue": table["share_predicted_value"],
+        }
+    )  # fmt: skip
+
+
+def _model_choice() -> pd.DataFrame:
+    names = ["past rate x horizon", "Pareto/NBD", "MBG/NBD", "BG/NBD", "MBG/CNBD-k"]
+    return pd.DataFrame(
+        {
+            "model": names, "chosen": [name == "MBG/NBD" for name in names],
+            "status": ["naive", "converged", "converged", "at bound", "converged"], "parameters": [23_570, 4, 4, 4, 5],
+            "log_likelihood": [-90_000.0, -95_415.1, -95_337.0, -95_368.4, -95_337.0], "aic": 190_838.2, "bic": 190_870.5,
+            "later_log_likelihood": [-1.8, -0.921, -0.925, -0.931, -0.925], "later_gain": [-0.9, 0.004, 0.0, -0.006, 0.0],
+            "later_gain_se": [0.02, 0.001, 0.0, 0.001, 0.0], "bias": [0.4, -0.01, -0.05, -0.02, -0.05], "rmse": 1.6, "mae": 0.8,
         }
     )  # fmt: skip
 

@@ -190,7 +190,7 @@ def test_empty_tables_leave_their_parts_out(run: Run) -> None:
             name: getattr(run, name).iloc[:0]
             for name in (
                 "later", "leaderboard_value", "leaderboard_churn", "deciles", "calibration", "drivers",
-                "segment_drivers", "cluster_choice",
+                "segment_drivers", "cluster_choice", "model_choice",
             )
         },
     )  # fmt: skip

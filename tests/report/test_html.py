@@ -183,6 +183,7 @@ def test_a_run_with_little_in_it(make_run: MakeRun) -> None:
         "calibration",
         "drivers",
         "segment_drivers",
+        "model_choice",
     )
     bare = dataclasses.replace(
         run,
