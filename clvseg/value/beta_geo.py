@@ -75,9 +75,9 @@ class _BetaGeo(PurchaseModel):
         return betageo.counts_if_alive(a, b + x + self._chances, r + x, t / (alpha + T), most)
 
     def _draw(
-        self, rng: np.random.Generator, alive: Array, x: Array, t_x: Array, T: Array, t: float
+        self, rng: np.random.Generator, alive: Array, x: Array, t_x: Array, T: Array, ends: Array
     ) -> Array:
-        return draws.geometric_purchases(rng, self._parameters(), alive, x, T, t, self._chances)
+        return draws.geometric_purchases(rng, self._parameters(), alive, x, T, ends, self._chances)
 
     def _wait(self, x: Array, t_x: Array, T: Array) -> Array:
         # Dropout happens at purchases only: the wait of a living customer is Lomax(r + x, alpha + T).

@@ -60,9 +60,9 @@ class ParetoNBDModel(PurchaseModel):
         return pareto.counts_if_alive(self._parameters(), x, T, t, most)
 
     def _draw(
-        self, rng: np.random.Generator, alive: Array, x: Array, t_x: Array, T: Array, t: float
+        self, rng: np.random.Generator, alive: Array, x: Array, t_x: Array, T: Array, ends: Array
     ) -> Array:
-        return draws.pareto_purchases(rng, self._parameters(), alive, x, T, t)
+        return draws.pareto_purchases(rng, self._parameters(), alive, x, T, ends)
 
     def _wait(self, x: Array, t_x: Array, T: Array) -> Array:
         def curve(parameters: Array, x: Array, start: Array) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from copy import copy
 from functools import partial
 from importlib import import_module
@@ -243,13 +244,35 @@ class PurchaseModel(BaseEstimator, ABC):
         -------
         ndarray of int, shape (draws, n)
         """
+        periods = self.simulate_periods(summary, np.array([days]), parameters, rng)
+        return np.array([bought[0] for bought in periods])
+
+    def simulate_periods(
+        self, summary: pd.DataFrame, ends: Array, parameters: Array, rng: np.random.Generator
+    ) -> Iterator[Array]:
+        """Purchase days of each customer in periods that follow each other from the cutoff on.
+
+        Parameters
+        ----------
+        summary, parameters, rng
+            As in :meth:`simulate_purchases`.
+        ends : ndarray, shape (periods,)
+            Last days of the periods, counted from the cutoff, ascending.
+
+        Yields
+        ------
+        ndarray of int, shape (periods, n)
+            One for each row of `parameters`.
+        """
+        ends = np.asarray(ends, dtype=float)
+        if (np.diff(ends, prepend=0.0) < 0).any():
+            raise DataError("ends of periods must ascend from 0 on.", found=str(ends.tolist()))
+        _horizon(ends[-1])
         x, t_x, T = self._histories(summary)
-        out = np.empty((len(parameters), len(x)), dtype=np.int64)
         model = copy(self)
-        for draw, row in enumerate(parameters):
+        for row in parameters:
             model.params_ = dict(zip(self.params_, map(float, row), strict=True))
-            out[draw] = model._draw(rng, model._alive(x, t_x, T), x, t_x, T, _horizon(days))
-        return out
+            yield model._draw(rng, model._alive(x, t_x, T), x, t_x, T, ends)
 
     def to_dict(self) -> dict[str, Any]:
         """Fitted model as a JSON-able dictionary."""
@@ -317,7 +340,7 @@ class PurchaseModel(BaseEstimator, ABC):
 
     @abstractmethod
     def _draw(
-        self, rng: np.random.Generator, alive: Array, x: Array, t_x: Array, T: Array, t: float
+        self, rng: np.random.Generator, alive: Array, x: Array, t_x: Array, T: Array, ends: Array
     ) -> Array: ...
 
     @abstractmethod

@@ -148,9 +148,9 @@ class ModifiedBetaGeoCNBDModel(PurchaseModel):
         return cnbd.counts_if_alive(a, b + x + 1, shape, share, tau, self.k_, most)
 
     def _draw(
-        self, rng: np.random.Generator, alive: Array, x: Array, t_x: Array, T: Array, t: float
+        self, rng: np.random.Generator, alive: Array, x: Array, t_x: Array, T: Array, ends: Array
     ) -> Array:
-        return draws.regular_purchases(rng, self._parameters(), self.k_, alive, x, t_x, T, t)
+        return draws.regular_purchases(rng, self._parameters(), self.k_, alive, x, t_x, T, ends)
 
     def _wait(self, x: Array, t_x: Array, T: Array) -> Array:
         alpha, share = self._parameters()[1], self._stages(x, t_x, T, 0.0)[1]

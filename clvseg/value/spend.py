@@ -130,7 +130,7 @@ class GammaGammaModel(BaseEstimator):
         ----------
         frame : DataFrame
             Columns frequency (orders seen), monetary_value (their mean).
-        purchases : ndarray of int, shape (draws, n)
+        purchases : ndarray of int, shape (draws, n) or (draws, periods, n)
             Orders to come.
         parameters : ndarray, shape (draws, 3)
             p, q, v.
@@ -139,7 +139,8 @@ class GammaGammaModel(BaseEstimator):
 
         Returns
         -------
-        ndarray, shape (draws, n)
+        ndarray
+            Of the shape of `purchases`.
         """
         x, mean = _columns(frame)
         x = np.where(mean > 0, x, 0)

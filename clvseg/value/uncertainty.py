@@ -73,6 +73,47 @@ class Outcomes:
         return pd.DataFrame.from_dict(rows, orient="index")
 
 
+@dataclass(frozen=True, slots=True)
+class PeriodTotals:
+    """Simulated purchases and revenue of all customers together, period by period.
+
+    Attributes
+    ----------
+    ends : ndarray, shape (periods,)
+        Last days of the periods, counted from the cutoff.
+    purchases : ndarray of int, shape (draws, periods)
+        Purchase days.
+    value : ndarray, shape (draws, periods)
+        Revenue, in the data's money.
+    with_parameters : bool
+        As in :class:`Outcomes`.
+    """
+
+    ends: Array
+    purchases: Array
+    value: Array
+    with_parameters: bool
+
+    def intervals(self, levels: tuple[float, ...]) -> pd.DataFrame:
+        """Mean and central intervals of each period's revenue.
+
+        Parameters
+        ----------
+        levels : tuple of float
+            Such as (.5, .8, .95).
+
+        Returns
+        -------
+        DataFrame
+            One row per period, indexed by its last day: mean, and low_80, high_80 ... for each level.
+        """
+        columns = {"mean": self.value.mean(axis=0)}
+        for level in levels:
+            low, high = np.quantile(self.value, _ends(level), axis=0)
+            columns |= {f"low_{100 * level:g}": low, f"high_{100 * level:g}": high}
+        return pd.DataFrame(columns, index=pd.Index(self.ends, name="day"))
+
+
 def _ends(level: float) -> tuple[float, float]:
     if not 0 < level < 1:
         raise DataError("a level must lie between 0 and 1.", found=str(level), hint="use .8 for 80 %.")

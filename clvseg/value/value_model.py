@@ -13,7 +13,7 @@ from ..errors import DataError
 from .equations.types import Array
 from .purchases import PurchaseModel
 from .spend import GammaGammaModel
-from .uncertainty import Outcomes, draw_parameters
+from .uncertainty import Outcomes, PeriodTotals, draw_parameters
 
 
 class ValueModel(BaseEstimator):
@@ -143,6 +143,35 @@ class ValueModel(BaseEstimator):
         value = spend.simulate_spend(spend_frame, purchases, of_spend, rng)
         known = model.covariance_ is not None and spend.covariance_ is not None
         return Outcomes(summary.index, purchases, value, known)
+
+    def simulate_totals(
+        self, summary: pd.DataFrame, spend_frame: pd.DataFrame, ends: Array, *, draws: int, seed: int
+    ) -> PeriodTotals:
+        """Purchases and revenue of all customers together in each of several periods, such as weeks.
+
+        Parameters
+        ----------
+        summary, spend_frame : DataFrame
+            Of the same customers in the same order.
+        ends : ndarray, shape (periods,)
+            Last days of the periods, counted from the cutoff, ascending: 7, 14, 21 for three weeks.
+        draws : int
+            Simulations; customers are summed at once, so that memory does not grow with them.
+        seed : int
+            The same seed gives the same totals.
+        """
+        _same_customers(summary, spend_frame)
+        rng, model, spend = np.random.default_rng(seed), self._purchases(), self.spend_
+        parameters = draw_parameters(model.params_, model.covariance_, draws, rng)
+        of_spend = draw_parameters(spend.params_, spend.covariance_, draws, rng)
+        purchases = np.empty((draws, len(ends)), dtype=np.int64)
+        value = np.empty((draws, len(ends)))
+        for draw, bought in enumerate(model.simulate_periods(summary, ends, parameters, rng)):
+            purchases[draw] = bought.sum(axis=1)
+            paid = spend.simulate_spend(spend_frame, bought[None], of_spend[draw : draw + 1], rng)
+            value[draw] = paid[0].sum(axis=1)
+        known = model.covariance_ is not None and spend.covariance_ is not None
+        return PeriodTotals(np.asarray(ends, dtype=float), purchases, value, known)
 
     def lifetime_value_new(self, days: float, discount_rate: float, margin: float) -> float:
         """Expected margin of a customer not yet acquired, from the first purchase on, discounted to it.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -49,6 +50,46 @@ def test_simulated_purchases_have_the_right_distribution(kind, cdnow_days, rng):
     counts = model.probability_counts(few, 273, 3)
     for k in range(4):
         np.testing.assert_allclose((drawn == k).mean(axis=0), counts[:, k], atol=0.016)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_periods_are_windows_of_one_future(kind, cdnow_days, rng):
+    """Means of each period are the closed forms of its window; their sum is distributed as the whole."""
+    model = kind().fit(cdnow_days)
+    few = cdnow_days.sort_values("frequency").iloc[[0, 1800, 2350]]
+    many = pd.concat([few] * 8000)
+    ends = np.array([30.0, 37.0, 273.0])
+    fixed = np.array([list(model.params_.values())])
+    (drawn,) = model.simulate_periods(many, ends, fixed, rng)
+    drawn = drawn.reshape(len(ends), -1, len(few))
+    error = drawn.std(axis=1) / np.sqrt(drawn.shape[1]) + 1e-9
+    for period, (begin, end) in enumerate(pairwise([0.0, *ends])):
+        expected = model.expected_purchases(few, end - begin, after=begin)
+        assert (np.abs(drawn[period].mean(axis=0) - expected) < 4.5 * error[period]).all()
+    whole = drawn.sum(axis=0)
+    counts = model.probability_counts(few, 273, 3)
+    for k in range(4):
+        np.testing.assert_allclose((whole == k).mean(axis=0), counts[:, k], atol=0.024)
+    with pytest.raises(DataError, match="must ascend"):
+        list(model.simulate_periods(few, ends[::-1], fixed, rng))
+
+
+def test_simulated_totals_of_weeks(cdnow_days):
+    """Weekly means add up to the expectation; a customer's level of spend is one over the weeks."""
+    model = ValueModel(ParetoNBDModel(), GammaGammaModel()).fit(cdnow_days, cdnow_days)
+    ends = 7.0 * np.arange(1, 14)
+    weeks = model.simulate_totals(cdnow_days, cdnow_days, ends, draws=200, seed=5)
+    again = model.simulate_totals(cdnow_days, cdnow_days, ends, draws=200, seed=5)
+    np.testing.assert_array_equal(weeks.value, again.value)
+    expected = model.expected_value(cdnow_days, cdnow_days, 91).sum()
+    assert weeks.value.sum(axis=1).mean() == pytest.approx(expected, rel=0.03)
+    whole = model.simulate_outcomes(cdnow_days, cdnow_days, 91, draws=200, seed=6).value.sum(axis=1)
+    assert weeks.value.sum(axis=1).std() == pytest.approx(whole.std(), rel=0.2)
+    table = weeks.intervals((0.5, 0.95))
+    assert list(table.index) == list(ends)
+    columns = ["low_95", "low_50", "high_50", "high_95"]
+    assert (np.diff(table[columns].to_numpy(), axis=1) > 0).all()
+    assert weeks.with_parameters
 
 
 def test_simulated_value(cdnow_days):

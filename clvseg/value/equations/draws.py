@@ -12,9 +12,9 @@ _SMALL = 1e-12
 
 
 def geometric_purchases(
-    rng: np.random.Generator, parameters: Array, alive: Array, x: Array, T: Array, t: float, chances: int
+    rng: np.random.Generator, parameters: Array, alive: Array, x: Array, T: Array, ends: Array, chances: int
 ) -> Array:
-    """Purchases in (T, T + t], BG/NBD or MBG/NBD: a Poisson process stopped by a geometric one.
+    """Purchases up to each of `ends`, BG/NBD or MBG/NBD: a Poisson process stopped by a geometric one.
 
     Parameters
     ----------
@@ -26,20 +26,20 @@ def geometric_purchases(
         P(alive at T).
     x, T : ndarray, shape (n,)
         History.
-    t : float
-        Horizon.
+    ends : ndarray, shape (periods,)
+        Ends of periods that follow each other from T on, measured from T.
     chances : int
         n - x, as in :mod:`clvseg.value.equations.betageo`.
 
     Returns
     -------
-    ndarray of int, shape (n,)
+    ndarray of int, shape (periods, n)
     """
     r, alpha, a, b = parameters
     rate = rng.gamma(r + x) / (alpha + T)
     drop = np.maximum(rng.beta(a, b + x + chances), _SMALL)
-    bought = np.minimum(rng.poisson(rate * t), rng.geometric(drop))
-    return np.where(rng.uniform(size=len(x)) < alive, bought, 0)
+    bought = np.minimum(_events(rng, rate, ends), rng.geometric(drop))
+    return np.where(rng.uniform(size=len(x)) < alive, np.diff(bought, axis=0, prepend=0), 0)
 
 
 def regular_purchases(
@@ -50,15 +50,15 @@ def regular_purchases(
     x: Array,
     t_x: Array,
     T: Array,
-    t: float,
+    ends: Array,
 ) -> Array:
-    """Purchases in (T, T + t], MBG/CNBD-k: every k-th event of a Poisson process, stopped geometrically.
+    """Purchases up to each of `ends`, MBG/CNBD-k: every k-th event of a Poisson process, with a last one.
 
     Parameters as in :func:`geometric_purchases`, with k as in :mod:`clvseg.value.equations.cnbd`.
 
     Returns
     -------
-    ndarray of int, shape (n,)
+    ndarray of int, shape (periods, n)
     """
     r, alpha, a, b = parameters
     shape = r + k * x
@@ -66,26 +66,32 @@ def regular_purchases(
     passed = (rng.uniform(size=len(x)) > np.cumsum(shares[:-1], axis=0)).sum(axis=0)
     rate = rng.gamma(shape + passed) / (alpha + T)
     drop = np.maximum(rng.beta(a, b + x + 1), _SMALL)
-    bought = np.minimum((rng.poisson(rate * t) + passed) // k, rng.geometric(drop))
-    return np.where(rng.uniform(size=len(x)) < alive, bought, 0)
+    bought = np.minimum((_events(rng, rate, ends) + passed) // k, rng.geometric(drop))
+    return np.where(rng.uniform(size=len(x)) < alive, np.diff(bought, axis=0, prepend=0), 0)
 
 
 def pareto_purchases(
-    rng: np.random.Generator, parameters: Array, alive: Array, x: Array, T: Array, t: float
+    rng: np.random.Generator, parameters: Array, alive: Array, x: Array, T: Array, ends: Array
 ) -> Array:
-    """Purchases in (T, T + t], Pareto/NBD: a Poisson process until an exponential time.
+    """Purchases up to each of `ends`, Pareto/NBD: a Poisson process until an exponential time.
 
     Parameters as in :func:`geometric_purchases`, with r, alpha, s, beta.
 
     Returns
     -------
-    ndarray of int, shape (n,)
+    ndarray of int, shape (periods, n)
     """
     r, alpha, s, beta = parameters
     rate = rng.gamma(r + x) / (alpha + T)
     leaving = np.maximum(rng.gamma(s, size=len(x)) / (beta + T), _SMALL / (beta + T))
-    span = np.minimum(rng.exponential(size=len(x)) / leaving, t)
-    return np.where(rng.uniform(size=len(x)) < alive, rng.poisson(rate * span), 0)
+    span = np.where(rng.uniform(size=len(x)) < alive, rng.exponential(size=len(x)) / leaving, 0)
+    begins = np.concatenate([[0.0], ends[:-1]])[:, None]
+    return rng.poisson(rate * np.clip(span - begins, 0, ends[:, None] - begins))
+
+
+def _events(rng: np.random.Generator, rate: Array, ends: Array) -> Array:
+    """Events of Poisson processes up to each of `ends`, shape (periods, n)."""
+    return np.cumsum(rng.poisson(rate * np.diff(ends, prepend=0.0)[:, None]), axis=0)
 
 
 def spend(rng: np.random.Generator, parameters: Array, x: Array, mean: Array, purchases: Array) -> Array:
@@ -97,18 +103,20 @@ def spend(rng: np.random.Generator, parameters: Array, x: Array, mean: Array, pu
         Source of randomness.
     parameters : ndarray, shape (3,)
         p, q, v.
-    x, mean, purchases : ndarray, shape (n,)
-        Orders seen and their mean; orders to come.
+    x, mean : ndarray, shape (n,)
+        Orders seen and their mean.
+    purchases : ndarray of int, shape (..., n)
+        Orders to come.
 
     Returns
     -------
-    ndarray, shape (n,)
-        0 where there are none to come.
+    ndarray, shape (..., n)
+        0 where there are none to come; the customer's level is drawn once.
     """
     p, q, v = parameters
-    out = np.zeros(len(x))
-    rows = np.flatnonzero(purchases)
+    out = np.zeros(purchases.shape)
+    rows = np.flatnonzero(purchases.reshape(-1, len(x)).any(axis=0))
     known, level = x[rows], mean[rows]
     nu = np.maximum(rng.gamma(p * known + q), _SMALL) / (v + known * level)
-    out[rows] = rng.gamma(p * purchases[rows]) / nu
+    out[..., rows] = rng.gamma(p * purchases[..., rows]) / nu
     return out
