@@ -15,6 +15,8 @@ from .equations.types import Array
 Status = Literal["converged", "at bound", "not identified"]
 # A direction in log-parameters whose standard error exceeds this (a factor of 20) is flat.
 FLAT_SE = 3.0
+# Different ends on the smallest part of the data that are carried on to all of it.
+_CARRIED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ class Coordinates:
 def search(
     objectives: Sequence[Objective], starts: Sequence[Array], coordinates: Coordinates, what: str
 ) -> Optimum:
-    """Run every start on the first objective and carry the best end through to the last.
+    """Run every start on the first objective and carry its best different ends through to the last.
 
     Parameters
     ----------
@@ -143,13 +145,13 @@ def search(
     for end in sorted((end for end in ends if np.isfinite(end.value)), key=lambda end: -end.value):
         if all(np.abs(end.theta - other.theta).max() > 1e-3 for other in distinct):
             distinct.append(end)
-    if len(distinct) > 1:
-        distinct.sort(key=lambda end: -objectives[-1](end.theta)[0])
-    for optimum in distinct:
+    finished = []
+    for optimum in distinct[:_CARRIED]:
         for objective in objectives[1:]:
             optimum = maximise(objective, optimum.theta, *box)
-        if np.isfinite(optimum.value) and optimum.converged:
-            return optimum
+        finished.append(optimum)
+    if any(np.isfinite(end.value) and end.converged for end in finished):
+        return _best(finished, what)
     return _best([maximise(objectives[-1], start, *box) for start in starts], what)
 
 

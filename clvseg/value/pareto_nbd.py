@@ -34,7 +34,13 @@ class ParetoNBDModel(PurchaseModel):
         np.array([SHAPES[0], TIMES[0], SHAPES[0], TIMES[0]]),
         np.array([SHAPES[1], TIMES[1], SHAPES[1], TIMES[1]]),
     )
-    _starts = ((-0.5, 0.0, -0.5, 0.5), (0.7, -1.0, 0.7, 0.0), (-1.5, 1.5, -1.5, -1.0))
+    # In the last some leave at once and the others hardly ever.
+    _starts = (
+        (-0.5, 0.0, -0.5, 0.5),
+        (0.7, -1.0, 0.7, 0.0),
+        (-1.5, 1.5, -1.5, -1.0),
+        (0.5, -1.0, -1.5, -9.0),
+    )
     _time_powers = (0, 1, 0, 1)
 
     def _likelihood(self, parameters: Array, counts: Counts) -> tuple[float, Array, Array]:

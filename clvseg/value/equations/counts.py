@@ -12,6 +12,8 @@ from .types import Array
 
 # Rows for which looking for duplicates does not pay.
 _FEW = 20_000
+# Steps below this share of the longest age are not looked for, and a time this share of one off is not on it.
+_FINEST, _OFF = 1e-6, 1e-3
 # Histories with one x for which shared times are worth a look.
 _SHARED = 64
 
@@ -86,16 +88,22 @@ class Counts:
         return Counts(self.x[seen], self.t_x[seen], self.T[seen], weight[seen].astype(float), self.scale)
 
     def thin(self, size: int) -> Counts:
-        """About `size` of the histories, evenly over their order; all where there are no more."""
-        step = len(self.x) // size
+        """About `size` of the histories: those of highest x and an even choice of the rest, reweighted."""
+        keep = size // 4
+        rest = len(self.x) - keep
+        step = rest // (size - keep)
         if step < 2:
             return self
-        pick = slice(step // 2, None, step)
-        return Counts(self.x[pick], self.t_x[pick], self.T[pick], self.weight[pick], self.scale)
+        pick = np.append(np.arange(step // 2, rest, step), np.arange(rest, len(self.x)))
+        weight = self.weight[pick].astype(float)
+        weight[:-keep] *= self.weight[:rest].sum() / weight[:-keep].sum()
+        return Counts(self.x[pick], self.t_x[pick], self.T[pick], weight, self.scale)
 
 
 def count_histories(x: Array, t_x: Array, T: Array) -> Counts:
-    """Sort histories by x and scale time by the median of T; whole days are counted, others kept as they are.
+    """Sort histories by x and scale time by the median of T; where times are on a grid, count them.
+
+    Whole days are on a grid, and so are they in hours or in weeks: the counts are the same in each.
 
     Parameters
     ----------
@@ -103,20 +111,46 @@ def count_histories(x: Array, t_x: Array, T: Array) -> Counts:
         Repeat purchases, age at the last one and age at the cutoff, in days.
     """
     scale = float(np.median(T)) or float(T.max()) or 1.0
-
-    def scaled(time: Array) -> Array:
-        # Rounded, so that the same ages in hours and in days take the search the same way.
-        return np.round(time / scale, 11)
-
-    key = _whole_key(x, t_x, T)
-    if key is None:
+    step = _step(t_x, T)
+    key = None if step is None else _key(x, np.rint(t_x / step), np.rint(T / step))
+    if step is None or key is None:
         order = order_by(x)
-        return Counts(x[order], scaled(t_x[order]), scaled(T[order]), np.ones(len(x)), scale)
+        # Rounded, so that the same ages in hours and in days take the search the same way.
+        t_x, T = (np.round(time[order] / scale, 9) for time in (t_x, T))
+        return Counts(x[order], t_x, T, np.ones(len(x)), scale)
+    middle = float(np.median(np.rint(T / step))) or float(np.rint(T.max() / step)) or 1.0
+    top = np.int64(np.rint(T.max() / step) + 1)
     key, weight = np.unique(key, return_counts=True)
-    top = np.int64(T.max() + 1)
     key, t_x = np.divmod(key, top)
     x, T = np.divmod(key, top)
-    return Counts(x.astype(float), scaled(t_x), scaled(T), weight.astype(float), scale)
+    return Counts(x.astype(float), t_x / middle, T / middle, weight.astype(float), scale)
+
+
+def _step(t_x: Array, T: Array) -> float | None:
+    """The greatest step that all times are multiples of, such as 1, or 1/7 for days in weeks; else None."""
+    longest, step = float(T.max()), 0.0
+    for time in np.concatenate([t_x[:: max(1, len(t_x) // 50)], T[:: max(1, len(T) // 50)]]):
+        step = _common(step, float(time), longest)
+        if 0 < step < _FINEST * longest:
+            return None
+    while step > _FINEST * longest:
+        step = longest / np.rint(longest / step)
+        for times in (t_x, T):
+            off = np.abs(np.rint(times / step) - times / step)
+            worst = int(np.argmax(off))
+            if off[worst] > _OFF:
+                step = _common(step, float(times[worst]), longest)
+                break
+        else:
+            return float(step)
+    return None
+
+
+def _common(one: float, other: float, longest: float) -> float:
+    """Greatest common step of two times by Euclid's algorithm, up to rounding."""
+    while other > 1e-9 * longest:
+        one, other = other, abs(one - other * float(np.rint(one / other)))
+    return one
 
 
 def order_by(x: Array) -> Array:
@@ -131,7 +165,7 @@ def on_distinct(
     t_x: Array,
     T: Array,
 ) -> Array:
-    """`function` at every history, called for distinct ones only where whole days make that worth it.
+    """`function` at every history, called for distinct ones only where a grid of times makes that worth it.
 
     Parameters
     ----------
@@ -146,7 +180,10 @@ def on_distinct(
     -------
     ndarray, shape (n,)
     """
-    key = _whole_key(x, t_x, T) if len(x) > _FEW and parameters.ndim == 1 else None
+    key = None
+    if len(x) > _FEW and parameters.ndim == 1:
+        step = _step(t_x, T)
+        key = None if step is None else _key(x, np.rint(t_x / step), np.rint(T / step))
     if key is None:
         return function(parameters, x, t_x, T)
     order = np.argsort(key)
@@ -159,16 +196,13 @@ def on_distinct(
     return function(parameters, x[first], t_x[first], T[first])[inverse]
 
 
-def _whole_key(x: Array, t_x: Array, T: Array) -> Array | None:
-    """One integer per row, in the order of (x, T, t_x), where all are whole numbers; else None."""
+def _key(x: Array, t_x: Array, T: Array) -> Array | None:
+    """One integer per row, in the order of (x, T, t_x), all whole numbers; None where it would overflow."""
     top = T.max() + 1
     if (x.max() + 1) * top * top >= 2**62:
         return None
     key = x.astype(np.int64)
     for column in (T, t_x):
-        whole = column.astype(np.int64)
-        if not np.array_equal(whole, column):
-            return None
         key *= np.int64(top)
-        key += whole
+        key += column.astype(np.int64)
     return key
