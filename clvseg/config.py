@@ -6,7 +6,7 @@ import datetime as dt
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -158,20 +158,81 @@ class ChurnSettings(_Section):
         return self
 
 
+class AttributeSettings(_Section):
+    """One file of what else is known of customers; ``[segments.attributes.NAME]``."""
+
+    source: str = Field(description="path of a CSV or Parquet file (globs allowed)")
+    key: ColumnName = Field("customer_id", description="the customer")
+    as_of: ColumnName | None = Field(
+        None, description="day from which a row is known; without it the file holds for all time"
+    )
+    columns: tuple[ColumnName, ...] = Field((), description="columns to read; default: all others")
+    take: Literal["latest", "sum", "mean", "count"] = Field(
+        "latest", description="of a customer's rows: the latest, their sum or mean, or how many there are"
+    )
+    kind: Literal[
+        "transactional", "behavioural", "demographic", "geographic", "firmographic", "psychographic"
+    ] = Field("demographic", description="what kind of knowledge it is, for the report")
+
+
+class TextSettings(_Section):
+    """What a segment is called, who is in it, what to do and who does it; ``[segments.table.texts.NAME]``."""
+
+    name: str | None = Field(None, min_length=1, description="another name for the segment")
+    who: str | None = Field(None, min_length=1, description="who they are, one sentence")
+    action: str | None = Field(None, min_length=1, description="what to do")
+    owner: str | None = Field(None, min_length=1, description="who does it")
+
+
+class TableSettings(_Section):
+    """Changes to the value x risk x behaviour table; ``[segments.table]``."""
+
+    cells: dict[str, str] = Field(
+        {}, description='"behaviour, value tier, risk tier" (any stands for all) to the segment\'s name'
+    )
+    texts: dict[str, TextSettings] = Field({}, description="texts of a segment")
+
+
 class SegmentSettings(_Section):
     """Segments; ``[segments]``."""
 
-    clusters: int | None = Field(
-        None, ge=2, le=12, description="number of RFM clusters; default: chosen from the data"
+    method: Literal[
+        "value", "kmeans", "gaussian_mixture", "ward", "k_prototypes", "hdbscan", "dbscan", "consensus"
+    ] = Field("value", description="the value x risk x behaviour table, or clusters of the inputs")
+    inputs: tuple[str, ...] = Field(
+        (), description="columns to cluster by; default: recency, orders, revenue and all attributes"
     )
-    high_value: float = Field(0.5, gt=0, lt=1, description="share of predicted value the high tier holds")
-    mid_value: float = Field(0.3, gt=0, lt=1, description="share of predicted value the mid tier holds")
+    incomplete: Literal["fill", "classify"] = Field(
+        "fill",
+        description="customers with missing inputs: filled by medians, or assigned by a classifier that may "
+        "be unsure",
+    )
+    clusters: int | None = Field(
+        None, ge=2, le=12, description="number of clusters; default: chosen from the data"
+    )
+    tiers: Literal["share", "percentile", "money"] = Field(
+        "share",
+        description="value tiers by share of predicted value, by share of customers, or from an amount on",
+    )
+    high_value: float = Field(
+        0.5, gt=0, description="share of predicted value (customers) in the high tier, or its least amount"
+    )
+    mid_value: float = Field(0.3, gt=0, description="the same for the mid tier")
     min_share: float = Field(0.01, ge=0.001, le=0.2, description="smallest share of customers in a segment")
+    attributes: dict[str, AttributeSettings] = Field({}, description="files of what else is known")
+    table: TableSettings = TableSettings()
+    rivals: dict[str, str] = Field(
+        {}, description="segmentations to compare with: a name and an SQL expression over the columns"
+    )
 
     @model_validator(mode="after")
-    def _shares(self) -> SegmentSettings:
-        if self.high_value + self.mid_value >= 1:
+    def _tiers_in_order(self) -> SegmentSettings:
+        if self.tiers == "money" and self.high_value <= self.mid_value:
+            raise ValueError("by money, high_value must lie above mid_value")
+        if self.tiers != "money" and self.high_value + self.mid_value >= 1:
             raise ValueError("high_value and mid_value together must leave a part for the low tier")
+        if self.method in ("hdbscan", "dbscan") and self.clusters is not None:
+            raise ValueError(f"{self.method} finds the number of clusters by itself; leave clusters out")
         return self
 
 
@@ -280,7 +341,12 @@ class Settings(_Section):
         data = self.data.model_copy(
             update={"source": root(self.data.source), "database": root(self.data.database)}
         )
-        return self.model_copy(update={"output": root(self.output), "data": data})
+        attributes = {
+            name: one.model_copy(update={"source": root(one.source)})
+            for name, one in self.segments.attributes.items()
+        }
+        segments = self.segments.model_copy(update={"attributes": attributes})
+        return self.model_copy(update={"output": root(self.output), "data": data, "segments": segments})
 
 
 def _explain(item: Any) -> str:
@@ -289,7 +355,8 @@ def _explain(item: Any) -> str:
     if item["type"] == "extra_forbidden":
         section: Any = Settings
         for part in item["loc"][:-1]:
-            section = section.model_fields[part].annotation
+            inside = get_args(section)  # of a dictionary of sections
+            section = inside[1] if inside else section.model_fields[part].annotation
         guess = nearest(str(item["loc"][-1]), section.model_fields)
         tail = f"did you mean {guess}?" if guess else f"known here: {', '.join(section.model_fields)}."
         return f"{place}: unknown setting; {tail}"

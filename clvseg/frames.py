@@ -87,6 +87,7 @@ SCORES = Table(
         Column("T", "int", "days", "from the first purchase to as_of"),
         Column("monetary_value", "float", "money", "mean amount of the repeat purchases; 0 without one"),
         Column("since_last", "int", "days", "from the last purchase to as_of"),
+        Column("past_revenue", "float", "money", "revenue so far"),
         Column(
             "probability_alive", "float", "0..1", "the purchase model's probability of still being a customer"
         ),
@@ -144,6 +145,7 @@ SEGMENTS = Table(
         Column("who", "text", "", "who they are, one line"),
         Column("reasons", "text", "", "what sets them apart from the rest, by SHAP, in words"),
         Column("action", "text", "", "recommended action"),
+        Column("owner", "text", "", "who does it"),
     ),
 )
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from clvseg.boosting import Panel
@@ -14,9 +15,11 @@ from clvseg.churn.model import ChurnModel
 from clvseg.config import Settings, ValueSettings
 from clvseg.data.features import log_gaps
 from clvseg.data.transactions import Transactions
+from clvseg.errors import ConfigError, nearest
 from clvseg.explain import ReasonCodes
-from clvseg.scores import Scorer
+from clvseg.scores import Scorer, attributes_of
 from clvseg.segments import Segmentation
+from clvseg.segments.table import SegmentTable
 from clvseg.value import MODELS, GammaGammaModel, ValueModel
 from clvseg.value.hybrid import HybridValueModel
 from clvseg.value.intervals import ValueIntervals
@@ -41,7 +44,7 @@ class Learned:
     base, hybrid, churn, intervals, segmentation
         Fitted; see :class:`clvseg.scores.Scorer`.
     people : DataFrame
-        ``panel.current`` with ``predicted_value`` (money) and ``churn_probability``.
+        ``panel.current`` with ``predicted_value`` (money), ``churn_probability`` and the attributes.
     """
 
     panel: Panel
@@ -80,23 +83,66 @@ def learn(transactions: Transactions, as_of: dt.date, horizon_days: int, setting
         When the purchase and spend models cannot be fitted.
     """
     seed = settings.seed
+    segmentation = _segmentation(settings)
     panel, base = build_panel(transactions, as_of, horizon_days, value_fitter(settings.value))
     with ThreadPoolExecutor(max_workers=2) as pool:  # each uses one thread, outside of Python's lock
         boosting_value = pool.submit(HybridValueModel(seed).fit, panel)
         boosting_churn = pool.submit(ChurnModel(seed).fit, panel)
     hybrid, churn = boosting_value.result(), boosting_churn.result()
     intervals = ValueIntervals.fit(panel, hybrid, churn.out_of_fold)
-    people = panel.current.assign(
-        predicted_value=hybrid.predict(panel.current),
-        churn_probability=churn.predict_proba(panel.current)[:, 1],
-    )
-    segmentation = Segmentation(
-        **settings.segments.model_dump(),
+
+    def scored(frame: pd.DataFrame, day: dt.date) -> pd.DataFrame:
+        known = attributes_of(settings, frame, day)
+        return frame.assign(
+            predicted_value=hybrid.predict(frame), churn_probability=churn.predict_proba(frame)[:, 1]
+        ).join(known)
+
+    people = scored(panel.current, as_of)
+    earlier = None
+    if panel.origins:
+        newest = panel.origin == 0
+        earlier = (
+            scored(panel.rows[newest], panel.origins[0]),
+            panel.outcome["value"].to_numpy(dtype=np.float64)[newest],
+        )
+    if settings.segments.method != "value":
+        segmentation.set_params(inputs=_inputs(settings, people))
+    return Learned(panel, base, hybrid, churn, intervals, segmentation.fit(people, earlier=earlier), people)
+
+
+def _segmentation(settings: Settings) -> Segmentation:
+    asked = settings.segments
+    SegmentTable.changed(asked.table.model_dump())  # a fault is told before the fit
+    return Segmentation(
+        method=asked.method,
+        tiers=asked.tiers,
+        high_value=asked.high_value,
+        mid_value=asked.mid_value,
+        min_share=asked.min_share,
+        clusters=asked.clusters,
+        table=asked.table.model_dump(exclude_none=True),
         low_risk=settings.churn.low,
         high_risk=settings.churn.high,
-        seed=seed,
-    ).fit(people)
-    return Learned(panel, base, hybrid, churn, intervals, segmentation, people)
+        seed=settings.seed,
+    )
+
+
+def _inputs(settings: Settings, people: pd.DataFrame) -> tuple[str, ...]:
+    """Columns to cluster by: those asked for, else recency, orders, revenue and the attributes."""
+    wanted = settings.segments.inputs
+    if not wanted:
+        kinds = ("since_last", "orders", "past_revenue")
+        first = list(people.columns).index("churn_probability") + 1
+        return (*kinds, *map(str, people.columns[first:]))
+    unknown = [name for name in wanted if name not in people.columns]
+    if unknown:
+        guess = nearest(unknown[0], list(map(str, people.columns)))
+        raise ConfigError(
+            f"segments.inputs: there is no column {', '.join(unknown)}.",
+            found=", ".join(map(str, people.columns)) + ".",
+            hint=f"did you mean {guess}?" if guess else None,
+        )
+    return wanted
 
 
 def value_fitter(settings: ValueSettings) -> Callable[[pd.DataFrame, pd.DataFrame], ValueModel]:

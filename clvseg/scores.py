@@ -11,6 +11,7 @@ import pandas as pd
 
 from clvseg.churn.model import ChurnModel
 from clvseg.config import DataSettings, Settings
+from clvseg.data.attributes import read_attributes
 from clvseg.data.features import customer_features
 from clvseg.data.transactions import Transactions
 from clvseg.explain import ReasonCodes
@@ -19,6 +20,11 @@ from clvseg.segments import Segmentation
 from clvseg.value.hybrid import HybridValueModel
 from clvseg.value.intervals import ValueIntervals
 from clvseg.value.origins import ModelBase, spend_frame
+
+
+def attributes_of(settings: Settings, frame: pd.DataFrame, day: dt.date) -> pd.DataFrame:
+    """Attributes of a frame's customers as known on a day; :func:`clvseg.data.attributes.read_attributes`."""
+    return read_attributes(settings.segments.attributes, frame.index, day, taken=frame.columns)
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,8 @@ class Scorer:
     def score_features(self, features: pd.DataFrame, as_of: dt.date) -> pd.DataFrame:
         """Score customers by their features as of a day; see :meth:`score`."""
         frame = self.people(features)
+        if self.settings.segments.method != "value":
+            frame = frame.join(attributes_of(self.settings, frame, as_of))
         ranges = self.intervals.predict(
             frame["predicted_value"].to_numpy(), frame["churn_probability"].to_numpy()
         ).set_axis(frame.index)

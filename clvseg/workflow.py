@@ -11,6 +11,7 @@ import pandas as pd
 
 from clvseg import __version__, checks, explain
 from clvseg.config import ColumnSettings, Settings
+from clvseg.data.attributes import explainable
 from clvseg.data.features import feature_catalogue
 from clvseg.data.summary import revenue_by_week
 from clvseg.data.transactions import Transactions
@@ -65,8 +66,10 @@ def fit(settings: Settings, source: Any = None, *, progress: Step = _silent) -> 
     scores = scorer.score_features(learned.panel.current, as_of)
     progress("Explaining the segments by SHAP")
     people = learned.people
+    behaviour = people[[feature.name for feature in feature_catalogue(transactions.extras)]]
+    known = people[people.columns[list(people.columns).index("churn_probability") + 1 :]]
     membership = explain.explain_segments(
-        people[[feature.name for feature in feature_catalogue(transactions.extras)]],
+        behaviour.join(explainable(known)),
         scores["segment"].set_axis(people.index),
         seed=settings.seed,
     )
@@ -109,7 +112,7 @@ def _facts(
         "expected_churners": float(scores["churn_probability"].sum()),
         "data_hash": transactions.hash,
         "base_model": MODEL_NAMES[settings.value.purchases],
-        "choice_reason": scorer.segmentation.clusters_.reason_,
+        "choice_reason": (scorer.segmentation.groups_ or scorer.segmentation.clusters_).reason_,
         "version": __version__,
     }
 

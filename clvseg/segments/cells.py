@@ -101,7 +101,9 @@ def smallest_size(customers: int, min_share: float) -> int:
     return max(1, ceil(min_share * customers - 1e-9), min(10, customers // 20))
 
 
-def merge_cells(sizes: dict[Cell, int], smallest: int) -> tuple[dict[Cell, str], list[Merge]]:
+def merge_cells(
+    sizes: dict[Cell, int], smallest: int, table: dict[Cell, str] = NAME_OF
+) -> tuple[dict[Cell, str], list[Merge]]:
     """Name every cell so that no segment is smaller than `smallest` and there are at most ten.
 
     Cells with one name in the table are one segment. While a segment is too small, or there are more than
@@ -116,6 +118,8 @@ def merge_cells(sizes: dict[Cell, int], smallest: int) -> tuple[dict[Cell, str],
         Number of customers; cells without any may be missing.
     smallest : int
         Customers.
+    table : dict of cell to str
+        What the cells are called.
 
     Returns
     -------
@@ -125,7 +129,7 @@ def merge_cells(sizes: dict[Cell, int], smallest: int) -> tuple[dict[Cell, str],
         In the order in which they were made.
     """
     sizes = {cell: sizes[cell] for cell in CELLS if sizes.get(cell, 0) > 0}
-    names = {cell: NAME_OF[cell] for cell in sizes}
+    names = {cell: table[cell] for cell in sizes}
     merges: list[Merge] = []
     while True:
         totals = _totals(names, sizes)
@@ -133,7 +137,7 @@ def merge_cells(sizes: dict[Cell, int], smallest: int) -> tuple[dict[Cell, str],
         small = totals[least] < smallest
         if len(totals) == 1 or not (small or len(totals) > MOST):
             break
-        into = _nearest_segment(least, names, sizes, totals)
+        into = _nearest_segment(least, names, sizes, totals, table)
         why = f"fewer than {smallest} customers" if small else f"more than {MOST} segments"
         merges.append(Merge(least, into, totals[least], why))
         names = {cell: into if name == least else name for cell, name in names.items()}
@@ -141,7 +145,7 @@ def merge_cells(sizes: dict[Cell, int], smallest: int) -> tuple[dict[Cell, str],
     for cell in CELLS:
         if cell not in sizes:
             near = min(sizes, key=lambda other: (distance(cell, other), CELLS.index(other)))
-            names[cell] = NAME_OF[cell] if NAME_OF[cell] in standing else names[near]
+            names[cell] = table[cell] if table[cell] in standing else names[near]
     return names, merges
 
 
@@ -153,13 +157,17 @@ def _totals(names: dict[Cell, str], sizes: dict[Cell, int]) -> dict[str, int]:
 
 
 def _nearest_segment(
-    least: str, names: dict[Cell, str], sizes: dict[Cell, int], totals: dict[str, int]
+    least: str,
+    names: dict[Cell, str],
+    sizes: dict[Cell, int],
+    totals: dict[str, int],
+    table: dict[Cell, str],
 ) -> str:
     """Name of the segment nearest to the segment `least`."""
     own = [cell for cell in sizes if names[cell] == least]
 
     def apart(other: str) -> int:
-        cells = [cell for cell in sizes if NAME_OF[cell] == other]
+        cells = [cell for cell in sizes if table[cell] == other]
         return sum(sizes[cell] * min(distance(cell, near) for near in cells) for cell in own)
 
     return min((name for name in totals if name != least), key=lambda name: (apart(name), -totals[name]))

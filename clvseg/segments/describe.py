@@ -35,10 +35,11 @@ class Segment:
     who: str
     reasons: str
     action: str
+    owner: str
 
 
 def describe_segment(
-    name: str, inside: pd.DataFrame, everyone: pd.DataFrame, words: tuple[str, str, str], reasons: str
+    name: str, inside: pd.DataFrame, everyone: pd.DataFrame, words: tuple[str, str, str, str], reasons: str
 ) -> Segment:
     """Measure one segment.
 
@@ -49,7 +50,7 @@ def describe_segment(
     inside, everyone : DataFrame
         Its customers and all; columns as :meth:`clvseg.segments.Segmentation.fit` needs.
     words : tuple of str
-        Rule, who they are, action.
+        Rule, who they are, action, owner.
     reasons : str
         What sets them apart.
     """
@@ -59,7 +60,7 @@ def describe_segment(
         return float(inside[column].sum()) / total if total > 0 else 0.0
 
     value, churn = inside["predicted_value"], inside["churn_probability"]
-    rule, who, action = words
+    rule, who, action, owner = words
     orders, since, spent = (float(inside[c].median()) for c in ("orders", "since_last", "past_revenue"))
     return Segment(
         segment=name,
@@ -79,6 +80,7 @@ def describe_segment(
         who=f"{who} {_typically(orders, since, spent)}",
         reasons=reasons,
         action=action,
+        owner=owner,
     )
 
 

@@ -16,8 +16,16 @@ from clvseg.segments.cells import Merge, Split, merge_cells, smallest_size, spli
 from clvseg.segments.clusters import RFM, Clusters
 from clvseg.segments.describe import Segment, describe_segment
 from clvseg.segments.rfm import RFMScores
-from clvseg.segments.table import CELLS, TEXTS, Cell, rule_in_words
-from clvseg.segments.tiers import RISK_TIERS, VALUE_TIERS, risk_tiers, share_threshold, value_tiers
+from clvseg.segments.scaling import FloatArray
+from clvseg.segments.table import CELLS, Cell, SegmentTable, rule_in_words
+from clvseg.segments.tiers import (
+    RISK_TIERS,
+    VALUE_TIERS,
+    risk_tiers,
+    share_threshold,
+    tier_threshold,
+    value_tiers,
+)
 from clvseg.segments.words import count, number
 
 COLUMNS = ("since_last", "T", "orders", "past_revenue", "predicted_value", "churn_probability")
@@ -30,20 +38,31 @@ class Segmentation(BaseEstimator):
     Every customer is in one cell of value tier x risk tier x behaviour (:mod:`clvseg.segments.table`), every
     cell belongs to one segment. Segments under `min_share` of the customers join the nearest one; a segment
     with over half of the customers is divided, and so are the largest while there are fewer than five. There
-    are 5 to 10, and fewer only when the customers cannot be told apart.
+    are 5 to 10, and fewer only when the customers cannot be told apart. With another `method` the segments
+    are clusters of the `inputs`, named by their profile; each takes action and owner of the cell that most of
+    its customers are in.
 
     Parameters
     ----------
+    method : str
+        ``value`` or one of :data:`clvseg.segments.partitions.METHODS`; settings ``[segments]``.
+    inputs : sequence of str
+        Columns to cluster by.
+    tiers : {"share", "percentile", "money"}
+        What `high_value` and `mid_value` count: shares of the predicted value, shares of the customers, or
+        the least amounts of money.
     high_value, mid_value : float
-        Share of the predicted value that the high and the mid tier hold, 0 to 1; settings ``[segments]``.
+        What the high and the mid tier hold.
     min_share : float
         Smallest share of the customers in a segment, 0 to 1; at least ten customers where there are 200.
     clusters : int, optional
-        Number of RFM clusters; chosen from the data by default.
+        Number of clusters; chosen from the data by default.
     low_risk, high_risk : float
         Churn probability under which the risk is low, and from which on it is high; settings ``[churn]``.
+    table : mapping, optional
+        Changes to names and texts; see :meth:`clvseg.segments.table.SegmentTable.changed`.
     seed : int
-        Seed of the RFM clusters.
+        Seed of the clusters.
 
     Attributes
     ----------
@@ -53,12 +72,20 @@ class Segmentation(BaseEstimator):
         Segments of the table that were too small, and where their customers went.
     notes_ : list of str
         What a reader should know: tiers that are (nearly) empty, merges and splits, in words.
+    clusters_ : Clusters
+        Of recency, orders and revenue.
+    groups_ : Clusters or None
+        The segments, where `method` is not ``value``.
     cluster_choice_ : DataFrame
-        :data:`clvseg.frames.CHOICE`: how the number of RFM clusters was chosen; after :meth:`fit` only.
+        :data:`clvseg.frames.CHOICE`: how the number of segments, or else of RFM clusters, was chosen; after
+        :meth:`fit` only.
     """
 
+    table_: SegmentTable
     scores_: RFMScores
     clusters_: Clusters
+    groups_: Clusters | None
+    cell_of_: dict[str, Cell]
     thresholds_: dict[str, float]
     cells_: dict[Cell, str]
     occupied_: list[Cell]
@@ -77,7 +104,15 @@ class Segmentation(BaseEstimator):
         low_risk: float = 0.4,
         high_risk: float = 0.75,
         seed: int = 1,
+        method: str = "value",
+        inputs: tuple[str, ...] = RFM,
+        tiers: str = "share",
+        table: Mapping[str, Any] | None = None,
     ) -> None:
+        self.method = method
+        self.inputs = inputs
+        self.tiers = tiers
+        self.table = table
         self.high_value = high_value
         self.mid_value = mid_value
         self.min_share = min_share
@@ -86,16 +121,21 @@ class Segmentation(BaseEstimator):
         self.high_risk = high_risk
         self.seed = seed
 
-    def fit(self, frame: pd.DataFrame, y: None = None) -> Segmentation:
+    def fit(
+        self, frame: pd.DataFrame, y: None = None, *, earlier: tuple[pd.DataFrame, FloatArray] | None = None
+    ) -> Segmentation:
         """Learn thresholds, clusters and segments from scored customers.
 
         Parameters
         ----------
         frame : DataFrame
             One row per customer; columns ``since_last``, ``T`` (days), ``orders`` (purchase days),
-            ``past_revenue``, ``predicted_value`` (money), ``churn_probability`` (0 to 1); others are ignored.
+            ``past_revenue``, ``predicted_value`` (money), ``churn_probability`` (0 to 1), and the `inputs`.
         y : None
             Ignored.
+        earlier : tuple of DataFrame and ndarray of float, optional
+            Customers as of an earlier day and the money each has brought since; one of the criteria for the
+            number of clusters.
 
         Raises
         ------
@@ -103,23 +143,53 @@ class Segmentation(BaseEstimator):
             When there is no customer, a column is missing or a number is not finite.
         """
         _check(frame)
+        self.table_ = SegmentTable.changed(self.table)
         self.scores_ = RFMScores().fit(frame)
         self.clusters_ = Clusters(
             clusters=self.clusters, least=2, min_share=self.min_share, seed=self.seed
-        ).fit(frame[list(RFM)])
+        ).fit(frame[list(RFM)], earlier=earlier)
         self.cluster_choice_ = self.clusters_.choice_
-        self.thresholds_ = _thresholds(frame, self.high_value, self.mid_value)
+        return self.fit_segments(frame, earlier=earlier)
+
+    def fit_segments(
+        self, frame: pd.DataFrame, *, earlier: tuple[pd.DataFrame, FloatArray] | None = None
+    ) -> Segmentation:
+        """Learn the segments alone, not the RFM scores and clusters beside them; see :meth:`fit`."""
+        self.table_ = SegmentTable.changed(self.table)
+        self.thresholds_ = _thresholds(frame, self.tiers, self.high_value, self.mid_value)
         codes = self._codes(frame)
         counted = np.bincount(codes, minlength=len(CELLS))
         sizes = {cell: int(counted[i]) for i, cell in enumerate(CELLS) if counted[i]}
         smallest = smallest_size(len(frame), self.min_share)
-        self.cells_, self.merges_ = merge_cells(sizes, smallest)
+        self.cells_, self.merges_ = merge_cells(sizes, smallest, self.table_.names)
         self.occupied_ = list(sizes)
         self.splits_ = split_segments(self._base(codes), frame, smallest)
+        self.groups_, self.cell_of_ = None, {}
         self.notes_ = _notes(self, counted)
+        if self.method != "value":
+            self._fit_groups(frame, codes, earlier)
         value = frame["predicted_value"].groupby(self._segments(frame, codes).to_numpy()).mean()
         self.names_ = sorted(value.index, key=lambda name: (-value[name], name))
         return self
+
+    def _fit_groups(
+        self,
+        frame: pd.DataFrame,
+        codes: NDArray[np.int64],
+        earlier: tuple[pd.DataFrame, FloatArray] | None,
+    ) -> None:
+        """Cluster the inputs; the table gives each cluster an action by its most common cell."""
+        self.groups_ = Clusters(
+            tuple(self.inputs), self.method, self.clusters, min_share=self.min_share, seed=self.seed
+        ).fit(frame, earlier=earlier)
+        self.cluster_choice_ = self.groups_.choice_
+        self.merges_, self.splits_ = [], {}
+        self.notes_ = [f"The number of segments is {self.groups_.reason_}."]
+        names = self._segments(frame, codes).to_numpy()
+        self.cell_of_ = {
+            name: CELLS[int(np.bincount(codes[names == name], minlength=len(CELLS)).argmax())]
+            for name in dict.fromkeys(names.tolist())
+        }
 
     def assign(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Assign customers, those of :meth:`fit` or others.
@@ -190,7 +260,9 @@ class Segmentation(BaseEstimator):
         """Return everything that :meth:`assign` and :meth:`describe` need as JSON-able values."""
         check_is_fitted(self, "names_")
         return {
-            "parameters": self.get_params(),
+            "parameters": {**self.get_params(), "inputs": list(self.inputs)},
+            "groups": self.groups_.to_dict() if self.groups_ else None,
+            "cell_of": {name: list(cell) for name, cell in self.cell_of_.items()},
             "scores": self.scores_.to_dict(),
             "rfm_clusters": self.clusters_.to_dict(),
             "thresholds": {
@@ -210,7 +282,10 @@ class Segmentation(BaseEstimator):
     @classmethod
     def from_dict(cls, raw: dict[str, Any]) -> Segmentation:
         """Rebuild from :meth:`to_dict`; assigns identically."""
-        one = cls(**raw["parameters"])
+        one = cls(**{**raw["parameters"], "inputs": tuple(raw["parameters"]["inputs"])})
+        one.table_ = SegmentTable.changed(one.table)
+        one.groups_ = Clusters.from_dict(raw["groups"]) if raw["groups"] else None
+        one.cell_of_ = {name: (cell[0], cell[1], cell[2]) for name, cell in raw["cell_of"].items()}
         one.scores_ = RFMScores.from_dict(raw["scores"])
         one.clusters_ = Clusters.from_dict(raw["rfm_clusters"])
         one.thresholds_ = {
@@ -241,7 +316,9 @@ class Segmentation(BaseEstimator):
         return np.array([self.cells_[cell] for cell in CELLS], dtype=object)[codes]
 
     def _segments(self, frame: pd.DataFrame, codes: NDArray[np.int64]) -> pd.Series:
-        """Segment after splitting."""
+        """Segment after splitting, or cluster."""
+        if self.groups_ is not None:
+            return self.groups_.assign(frame).rename("segment")
         base = self._base(codes)
         out = base.copy()
         for name, split in self.splits_.items():
@@ -250,18 +327,22 @@ class Segmentation(BaseEstimator):
             out[inside] = labels[split.part(frame[inside])]
         return pd.Series(out, index=frame.index, name="segment", dtype="str")
 
-    def _words(self, name: str) -> tuple[str, str, str]:
-        """Rule, who and action of a segment."""
+    def _words(self, name: str) -> tuple[str, str, str, str]:
+        """Rule, who, action and owner of a segment."""
+        if self.groups_ is not None:
+            cell = self.cell_of_[name]
+            _, action, owner = self.table_.texts[self.table_.names[cell]]
+            rule = f"cluster {self.groups_.names_.index(name) + 1} of {len(self.groups_.names_)}"
+            return f"{rule}; most are {rule_in_words([cell])}", f"{name.capitalize()}.", action, owner
         base, extra = name, ""
         for whole, split in self.splits_.items():
             for label, rule in zip(split.labels, split.rules, strict=True):
                 if name == f"{whole}, {label}":
                     base, extra = whole, rule
-        cells = [cell for cell in self.occupied_ if self.cells_[cell] == base]
-        rule = rule_in_words(cells)
-        return (f"({rule}), {extra}" if "; or" in rule else f"{rule}, {extra}") if extra else rule, *TEXTS[
-            base
-        ]
+        rule = rule_in_words([cell for cell in self.occupied_ if self.cells_[cell] == base])
+        if extra:
+            rule = f"({rule}), {extra}" if "; or" in rule else f"{rule}, {extra}"
+        return rule, *self.table_.texts[base]
 
 
 def _check(frame: pd.DataFrame) -> None:
@@ -276,13 +357,13 @@ def _check(frame: pd.DataFrame) -> None:
             raise ValueError(f"{name} is not finite for every customer")
 
 
-def _thresholds(frame: pd.DataFrame, high: float, mid: float) -> dict[str, float]:
+def _thresholds(frame: pd.DataFrame, by: str, high: float, mid: float) -> dict[str, float]:
     """Smallest predicted value of the high and mid tier, revenue of a big spender, days of a new customer."""
     value = np.maximum(frame["predicted_value"].to_numpy(dtype=np.float64), 0.0)
     past = np.maximum(frame["past_revenue"].to_numpy(dtype=np.float64), 0.0)
     return {
-        "high": share_threshold(value, high),
-        "mid": share_threshold(value, high + mid),
+        "high": tier_threshold(value, by, high),
+        "mid": tier_threshold(value, by, mid if by == "money" else high + mid),
         "past": share_threshold(past, 0.5),
         "new_days": float(min(NEW_DAYS, int(frame["T"].max()) // 5)),
     }

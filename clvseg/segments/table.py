@@ -1,123 +1,125 @@
-"""The value x risk x behaviour table: what each kind of customer is called, who it is, what to do.
+"""The value x risk x behaviour table: what each kind of customer is called, who it is, who does what.
 
-This is the one place that names segments. Value and risk tiers are those of :mod:`clvseg.segments.tiers`.
-Behaviour is one of: ``new`` (joined recently, at most two orders), ``one-time`` (one order), ``repeat`` (two
-or more orders), ``big spender`` (two or more orders, and in the smallest group of customers who brought half
-of the revenue so far).
+The table itself is data: ``table.toml`` beside this file, and what the settings' ``[segments.table]`` changes
+of it. Value and risk tiers are those of :mod:`clvseg.segments.tiers`. Behaviour is one of: ``new`` (joined
+recently, at most two orders), ``one-time`` (one order), ``repeat`` (two or more orders), ``big spender`` (two
+or more orders, and in the smallest group of customers who brought half of the revenue so far).
 """
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from clvseg.errors import ConfigError, nearest
 from clvseg.segments.tiers import RISK_TIERS, VALUE_TIERS
 
 BEHAVIOURS = ("new", "one-time", "repeat", "big spender")
 BEHAVIOUR_WORDS = ("new customers", "one order", "two or more orders", "big spenders so far")
 
-# Behaviour -> rows: value high, mid, low; columns: risk low, medium, high.
-_NAMES = {
-    "new": (
-        ("Promising newcomers", "Promising newcomers", "Promising newcomers"),
-        ("Promising newcomers", "Promising newcomers", "Promising newcomers"),
-        ("Newcomers, small start", "Newcomers, small start", "Newcomers, small start"),
-    ),
-    "one-time": (
-        ("One-time buyers, high potential",) * 3,
-        ("One-time buyers, worth a second try",) * 3,
-        (
-            "One-time buyers, worth a second try",
-            "One-time buyers, worth a second try",
-            "One-time buyers, unlikely back",
-        ),
-    ),
-    "repeat": (
-        ("Champions", "High value, cooling off", "High value, slipping away"),
-        ("Loyal regulars", "Regulars, cooling off", "Regulars, slipping away"),
-        ("Small but steady", "Occasional buyers, fading", "Occasional buyers, nearly gone"),
-    ),
-    "big spender": (
-        ("Champions", "High value, cooling off", "High value, slipping away"),
-        ("Loyal regulars", "Past big spenders, slipping away", "Past big spenders, slipping away"),
-        ("Loyal regulars", "Past big spenders, slipping away", "Past big spenders, slipping away"),
-    ),
-}
-
-# Name -> who they are, what to do.
-TEXTS = {
-    "Champions": (
-        "The most valuable, and likely to buy again.",
-        "Keep them close: early access, a personal thank-you, ask for referrals. No discounts needed.",
-    ),
-    "High value, cooling off": (
-        "Among the most valuable, but the next order is no longer certain.",
-        "Contact personally now, before they are gone: remind them of what they usually buy; "
-        "keep discounts for those who do not answer.",
-    ),
-    "High value, slipping away": (
-        "Among the most valuable, and more likely than not to stay away.",
-        "First call of the week: ask what went wrong and make the best offer you have.",
-    ),
-    "Past big spenders, slipping away": (
-        "Spent more than nearly anyone so far, and are now falling silent.",
-        "Win back while they remember you: personal message and a strong offer; "
-        "leave a random group alone to see what it brings.",
-    ),
-    "Loyal regulars": (
-        "Come back reliably and bring solid revenue.",
-        "Grow the relationship: loyalty points, related products, bundles. No deep discounts.",
-    ),
-    "Regulars, cooling off": (
-        "Used to come back, and the silence is getting long.",
-        "A reminder timed to their usual rhythm; a small incentive only with the second reminder.",
-    ),
-    "Regulars, slipping away": (
-        "Used to come back and bring solid revenue; most will not return by themselves.",
-        "A win-back series with a clear offer; stop after three tries.",
-    ),
-    "Small but steady": (
-        "Come back reliably, with little revenue each.",
-        "Raise the order: bundles, a free-delivery threshold. Automated messages only.",
-    ),
-    "Occasional buyers, fading": (
-        "Bought a few times, and another order is uncertain.",
-        "A seasonal reminder by e-mail; test one incentive and drop it if it does not pay.",
-    ),
-    "Occasional buyers, nearly gone": (
-        "Bought a few times, long ago.",
-        "One last automated win-back message; after that mail them rarely.",
-    ),
-    "Promising newcomers": (
-        "Joined recently and are predicted to bring much.",
-        "Win the second order while they remember the first: welcome series, a reason to return soon.",
-    ),
-    "Newcomers, small start": (
-        "Joined recently; little is predicted so far.",
-        "A low-cost welcome series towards the second order; watch who moves up.",
-    ),
-    "One-time buyers, high potential": (
-        "One order so far, yet predicted to be among the most valuable.",
-        "Worth a personal second approach: follow up on the first order with a fitting offer.",
-    ),
-    "One-time buyers, worth a second try": (
-        "One order so far, and a second one is possible.",
-        "Second-order offer by e-mail, soon; judge it against a group left alone.",
-    ),
-    "One-time buyers, unlikely back": (
-        "One order, and then nothing; few will return.",
-        "Spend nothing on them one by one: mass e-mail at most, and look at what attracted them.",
-    ),
-}
-
 Cell = tuple[str, str, str]
 """Behaviour, value tier, risk tier."""
 
-NAME_OF: dict[Cell, str] = {
-    (behaviour, value, risk): _NAMES[behaviour][row][column]
-    for behaviour in BEHAVIOURS
-    for row, value in enumerate(VALUE_TIERS)
-    for column, risk in enumerate(RISK_TIERS)
-}
-CELLS: tuple[Cell, ...] = tuple(NAME_OF)
+CELLS: tuple[Cell, ...] = tuple(product(BEHAVIOURS, VALUE_TIERS, RISK_TIERS))
+_PARTS = {"behaviour": BEHAVIOURS, "value tier": VALUE_TIERS, "risk tier": RISK_TIERS}
 
+
+@dataclass(frozen=True)
+class SegmentTable:
+    """Names and texts of segments.
+
+    Attributes
+    ----------
+    names : dict of cell to str
+        All 36 cells.
+    texts : dict of str to (str, str, str)
+        Per segment: who they are, what to do, who does it.
+    """
+
+    names: dict[Cell, str]
+    texts: dict[str, tuple[str, str, str]]
+
+    @classmethod
+    def changed(cls, raw: Mapping[str, Any] | None = None) -> SegmentTable:
+        """Build the table with the changes of a ``[segments.table]`` section.
+
+        Parameters
+        ----------
+        raw : mapping, optional
+            ``cells`` ("behaviour, value tier, risk tier" to a name) and ``texts`` (a segment's present name
+            to any of ``name``, ``who``, ``action``, ``owner``).
+
+        Raises
+        ------
+        ConfigError
+            When a cell or segment is unknown, or a new segment lacks a text.
+
+        Examples
+        --------
+        >>> change = {"texts": {"Champions": {"name": "VIPs", "owner": "Anna"}}}
+        >>> table = SegmentTable.changed(change)
+        >>> table.names["repeat", "high", "low"], table.texts["VIPs"][2]
+        ('VIPs', 'Anna')
+        """
+        default = tomllib.loads(Path(__file__).with_name("table.toml").read_text(encoding="utf-8"))
+        changes: Mapping[str, Any] = {"cells": {}, "texts": {}, **(raw or {})}
+        names = {cell: name for key, name in default["cells"].items() for cell in _cells(key)}
+        names |= {cell: name for key, name in changes["cells"].items() for cell in _cells(key)}
+        texts: dict[str, dict[str, str]] = default["texts"]
+        renamed: dict[str, str] = {}
+        for name, given in changes["texts"].items():
+            change = {key: text for key, text in given.items() if text is not None}
+            if name not in texts and name not in names.values():
+                guess = nearest(name, [*texts, *names.values()])
+                raise ConfigError(
+                    f"segments.table.texts names no segment: {name}.",
+                    found=", ".join(texts) + ".",
+                    hint=f"did you mean {guess}?" if guess else "put it into cells as well.",
+                )
+            renamed[name] = change.pop("name", name)
+            texts[name] = {**texts.get(name, {}), **change}
+        for name in dict.fromkeys(names.values()):
+            lacking = [key for key in ("who", "action", "owner") if key not in texts.get(name, {})]
+            if lacking:
+                raise ConfigError(
+                    f"the segment '{name}' has no {' and no '.join(lacking)}.",
+                    hint=f'add [segments.table.texts."{name}"] with who, action and owner.',
+                )
+        return cls(
+            {cell: renamed.get(name, name) for cell, name in names.items()},
+            {
+                renamed.get(name, name): (text["who"], text["action"], text["owner"])
+                for name, text in texts.items()
+            },
+        )
+
+
+def _cells(key: str) -> list[Cell]:
+    """The cells that "behaviour, value tier, risk tier" stands for."""
+    parts = [part.strip() for part in key.split(",")]
+    wrong = [
+        f"{part} is no {what} ({', '.join(known)} or any)"
+        for part, (what, known) in zip(parts, _PARTS.items(), strict=False)
+        if part != "any" and part not in known
+    ]
+    if len(parts) != len(_PARTS) or wrong:
+        raise ConfigError(
+            f"segments.table.cells: '{key}' is no cell.",
+            found="; ".join(wrong) + "." if wrong else None,
+            hint='write "behaviour, value tier, risk tier", like "repeat, high, any".',
+        )
+    behaviour, value, risk = (
+        known if part == "any" else (part,) for part, known in zip(parts, _PARTS.values(), strict=True)
+    )
+    return list(product(behaviour, value, risk))
+
+
+_DEFAULT = SegmentTable.changed()
+NAME_OF, TEXTS = _DEFAULT.names, _DEFAULT.texts
 
 # What it costs to be called something else: names stay true longest. Nobody with one order becomes a repeat
 # buyer for want of space and nobody is called new who is not; a big spender buys repeatedly, not vice versa.

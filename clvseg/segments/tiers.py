@@ -46,6 +46,48 @@ def share_threshold(values: NDArray[np.float64], share: float) -> float:
     return float(distinct[inside].min()) if inside.any() else float("inf")
 
 
+def tier_threshold(values: NDArray[np.float64], by: str, bound: float) -> float:
+    """Return the smallest value that still belongs to a tier and those above it.
+
+    Parameters
+    ----------
+    values : ndarray of float, shape (customers,)
+        Not negative, in money.
+    by : {"share", "percentile", "money"}
+        Whether `bound` is a share of the total, a share of the customers, or an amount of money. Customers
+        with equal values stay together.
+    bound : float
+        Of the tier and all above it.
+
+    Examples
+    --------
+    >>> values = np.array([60.0, 20.0, 10.0, 10.0])
+    >>> tier_threshold(values, "share", 0.7), tier_threshold(values, "percentile", 0.25)
+    (20.0, 60.0)
+    >>> tier_threshold(values, "money", 15.0)
+    15.0
+    """
+    if by == "share":
+        return share_threshold(values, bound)
+    return share_threshold_of_customers(values, bound) if by == "percentile" else bound
+
+
+def share_threshold_of_customers(values: NDArray[np.float64], share: float) -> float:
+    """Return the smallest value of the top group that holds `share` of the customers as nearly as ties allow.
+
+    Examples
+    --------
+    >>> share_threshold_of_customers(np.array([5.0, 4.0, 4.0, 1.0]), 0.25)
+    5.0
+    >>> share_threshold_of_customers(np.array([5.0, 5.0, 5.0, 5.0]), 0.25)
+    inf
+    """
+    distinct, counts = np.unique(values, return_counts=True)
+    held = np.cumsum(counts[::-1]) / len(values)
+    best = int(np.abs(np.concatenate([[0.0], held]) - share).argmin())
+    return float(distinct[::-1][best - 1]) if best else float("inf")
+
+
 def value_tiers(values: NDArray[np.float64], high: float, mid: float) -> NDArray[np.int64]:
     """Number the value tier of each customer: 0 high, 1 mid, 2 low.
 

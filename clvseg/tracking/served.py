@@ -22,6 +22,8 @@ class RawLogModel(mlflow.pyfunc.PythonModel):
     def load_context(self, context: Any) -> None:
         """Read the fitted models."""
         served = json.loads(Path(context.artifacts["scorer"]).read_text(encoding="utf-8"))
+        # Attribute files are not at hand where a model is served: what they say counts as missing.
+        served["settings"]["segments"]["attributes"] = {}
         self.scorer = Scorer.from_dict(served["models"], Settings.make(served["settings"]))
 
     def predict(

@@ -117,7 +117,7 @@ def _scores(rng: np.random.Generator, n: int, scale: float) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "customer_id": np.arange(n), "as_of": pd.Timestamp("1998-06-30"), "frequency": frequency, "recency": 540 - since,
-            "T": 540, "monetary_value": spend * (frequency > 0), "since_last": since, "probability_alive": 1 - churn * 0.8,
+            "T": 540, "monetary_value": spend * (frequency > 0), "past_revenue": spend * (frequency + 1), "since_last": since, "probability_alive": 1 - churn * 0.8,
             "expected_purchases": rate, "expected_spend": spend, "predicted_value": value, "value_low": value * 0.3,
             "value_high": value * 2.4, "lifetime_value": value * 1.2, "churn_probability": churn, "value_at_risk": value * churn,
             "r_score": r, "f_score": f, "m_score": m, "rfm_group": group, "rfm_cluster": group,
@@ -161,6 +161,7 @@ def _segments(scores: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     table["who"] = [texts[name][1] for name in table["segment"]]
     table["reasons"] = "no order for 94 days (others 210); 6 orders (others 1); 44 an order (others 33)"
     table["action"] = [texts[name][2] for name in table["segment"]]
+    table["owner"] = "Marketing"
     return table.sort_values("predicted_value", ascending=False)
 
 
