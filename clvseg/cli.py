@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
+    from clvseg.tracking import Comparison
     from clvseg.workflow import Step
 
 app = typer.Typer(
@@ -169,6 +170,54 @@ def explain(code: Annotated[str, typer.Argument(help="a finding's code, like CLV
     from clvseg import workflow
 
     print(workflow.explain_finding(code))
+
+
+runs = typer.Typer(no_args_is_help=True, help="List and compare the runs that MLflow keeps.")
+app.add_typer(runs, name="runs")
+
+Store = Annotated[
+    str | None,
+    typer.Option("--store", help="MLflow tracking URI; default MLFLOW_TRACKING_URI, else ./mlruns"),
+]
+
+
+@runs.command("list")
+def runs_list(store: Store = None, as_json: AsJson = False) -> None:
+    """List the fits in the store, newest first, with their accuracy and their place in the registry."""
+    from clvseg import tracking
+
+    found = tracking.list_runs(store)
+    if as_json:
+        _print_json(_records(found))
+    elif found.empty:
+        print("No runs yet: `clvseg fit SETTINGS` makes one.")
+    else:
+        _print_runs(found)
+
+
+@runs.command("compare")
+def runs_compare(
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN...", help="folders, names or ids of runs, @champion, MODEL@challenger"),
+    ],
+    store: Store = None,
+    as_json: AsJson = False,
+) -> None:
+    """Put runs side by side: every metric, the differences to the first, the settings that differ."""
+    from clvseg import tracking
+
+    found = tracking.compare_runs(names, store)
+    if as_json:
+        _print_json(
+            {
+                "runs": found.runs,
+                "metrics": _records(found.metrics),
+                "settings": _records(found.settings),
+            }
+        )
+    else:
+        _print_comparison(found)
 
 
 def main() -> None:
@@ -375,6 +424,46 @@ def _print_later(later: pd.DataFrame, facts: dict[str, Any]) -> None:
         ["segment", "customers", "value", "spent (95 % interval)", "P(active)", "active"],
         rows,
     )
+
+
+def _print_runs(found: pd.DataFrame) -> None:
+    rows = [
+        [
+            r.run,
+            r.run_id[:8],
+            r.experiment,
+            r.as_of,
+            _figure(r.value_gini, ".3f"),
+            _figure(r.value_bias, "+.1%"),
+            _figure(r.churn_auc, ".3f"),
+            _figure(r.churn_calibration_error, ".3f"),
+            r.model,
+        ]
+        for r in _rows(found)
+    ]
+    columns = ["run", "id", "experiment", "as of", "Gini", "bias", "AUC", "calibration", "model"]
+    _table("Runs, newest first", columns, rows, words=(0, 1, 2, 3, 8))
+
+
+def _print_comparison(found: Comparison) -> None:
+    numbers = found.metrics[list(found.runs)]
+    same = numbers.eq(numbers.iloc[:, 0], axis=0).all(axis=1)
+    shown = found.metrics[~same]
+    _table(
+        "Metrics that differ, and the differences to the first run",
+        list(shown.columns),
+        [[row[0], *map(_figure, row[1:])] for row in _rows(shown)],
+    )
+    print(f"{int(same.sum())} metrics are the same; --json has all.\n")
+    if len(found.settings):
+        _table("Settings that differ", list(found.settings.columns), [list(r) for r in _rows(found.settings)])
+
+
+def _figure(value: float, form: str | None = None) -> str:
+    """Write a number: whole from a thousand on, else with four decimals; a dash where there is none."""
+    if value != value:
+        return "-"
+    return format(value, form or (",.0f" if abs(value) >= 1000 or value == int(value) else ".4f"))
 
 
 def _print_places(places: dict[str, Any]) -> None:

@@ -28,7 +28,9 @@ from clvseg.evaluation.leaderboard import (
     value_leaderboard,
 )
 from clvseg.evaluation.metrics import decile_table, interval_coverage, reliability_table
+from clvseg.explain import EXPECTATIONS
 from clvseg.learning import MODEL_NAMES, Learned, learn
+from clvseg.scores import PREDICTORS
 from clvseg.segments import later_table
 from clvseg.value import MODELS
 
@@ -45,8 +47,10 @@ class Judged:
         Those of the later period; see :class:`clvseg.run.Run`.
     leaderboard_value, leaderboard_churn, later, findings : DataFrame
         The tables of :mod:`clvseg.frames`.
-    deciles, calibration, model_choice : DataFrame
+    deciles, calibration, model_choice, holdout : DataFrame
         See :class:`clvseg.run.Run`.
+    models : dict
+        The models as of the cutoff, JSON-able; see :func:`clvseg.scores.predict_with`.
     """
 
     facts: dict[str, Any]
@@ -57,6 +61,8 @@ class Judged:
     deciles: pd.DataFrame
     calibration: pd.DataFrame
     model_choice: pd.DataFrame
+    holdout: pd.DataFrame
+    models: dict[str, Any]
 
 
 def judge(
@@ -132,6 +138,8 @@ def judge(
         deciles=decile_table(actual, predicted),
         calibration=reliability_table(gone, churn),
         model_choice=_choice(learned, later, settings),
+        holdout=_holdout(learned, later),
+        models={name: getattr(learned, name).to_dict() for name in PREDICTORS},
     )
     return judged, _accuracy_findings(judged)
 
@@ -144,6 +152,12 @@ def _choice(learned: Learned, later: pd.DataFrame, settings: Settings) -> pd.Dat
     models = fit_candidates(summary, kinds, {chosen: learned.base.value_model.purchases_})
     days = learned.panel.horizon_days
     return model_choice(models, summary, later["purchases"].to_numpy(), days, chosen)
+
+
+def _holdout(learned: Learned, later: pd.DataFrame) -> pd.DataFrame:
+    """The customers of the cutoff: behaviour by then, what was predicted, and what followed."""
+    people = learned.people.drop(columns=[*EXPECTATIONS])
+    return people.assign(actual_value=later["value"], actual_active=later["active"]).reset_index()
 
 
 def _accuracy_findings(judged: Judged) -> list[checks.Finding]:

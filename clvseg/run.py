@@ -32,7 +32,8 @@ class Run:
     profile : dict
         Counts of what was read, dropped, merged and netted.
     models : dict
-        The fitted models as JSON; see :meth:`clvseg.scores.Scorer.to_dict`.
+        The fitted models as JSON; see :meth:`clvseg.scores.Scorer.to_dict`. ``judged`` holds those of the
+        cutoff; see :func:`clvseg.scores.predict_with`.
     scores, segments, later, leaderboard_value, leaderboard_churn, findings : DataFrame
         The tables of :mod:`clvseg.frames`.
     deciles : DataFrame
@@ -52,6 +53,12 @@ class Run:
         The purchase models compared; :data:`clvseg.frames.MODEL_CHOICE`.
     cluster_choice : DataFrame
         :data:`clvseg.frames.CHOICE`.
+    customers : DataFrame
+        ``customer_id`` and the customer's summary and features as of ``as_of``: what was scored. The
+        registered model takes such rows.
+    holdout : DataFrame
+        The same as of ``cutoff``, with ``predicted_value``, ``churn_probability``, and of the later period
+        ``actual_value`` (money) and ``actual_active`` (0 or 1).
     """
 
     settings: Settings
@@ -71,6 +78,8 @@ class Run:
     segment_drivers: pd.DataFrame
     cluster_choice: pd.DataFrame
     model_choice: pd.DataFrame
+    customers: pd.DataFrame
+    holdout: pd.DataFrame
 
     @property
     def as_of(self) -> dt.date:
@@ -83,15 +92,14 @@ class Run:
         Returns
         -------
         Path
-            The folder: ``scores.parquet``, ``segments.csv``, ``run.json``, ``models/``, ``tables/``.
+            The folder: ``scores.parquet``, ``customers.parquet``, ``holdout.parquet``, ``segments.csv``,
+            ``run.json``, ``models/``, ``tables/``.
         """
         folder = Path(folder)
         (folder / "tables").mkdir()
         (folder / "models").mkdir()
         for name in table_names():
-            frame = getattr(self, name)
-            place = folder / "scores.parquet" if name == "scores" else folder / "tables" / f"{name}.parquet"
-            frame.to_parquet(place, index=False)
+            getattr(self, name).to_parquet(_place(folder, name), index=False)
         self.segments.to_csv(folder / "segments.csv", index=False, float_format="%.6g")
         for name, model in self.models.items():
             (folder / "models" / f"{name}.json").write_text(
@@ -118,18 +126,22 @@ class Run:
         if not (folder / "run.json").is_file():
             raise DataError(f"{folder} holds no run.", hint="give the folder that `clvseg fit` printed.")
         head = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        tables = {
-            name: pd.read_parquet(
-                folder / "scores.parquet" if name == "scores" else folder / "tables" / f"{name}.parquet"
-            )
-            for name in table_names()
-        }
+        tables = {name: pd.read_parquet(_place(folder, name)) for name in table_names()}
         models = {
             path.stem: json.loads(path.read_text(encoding="utf-8"))
             for path in sorted((folder / "models").iterdir())
         }
         settings = Settings.make(head["settings"], name=str(folder / "run.json"))
         return cls(settings=settings, facts=head["facts"], profile=head["profile"], models=models, **tables)
+
+
+# Tables of single customers, which stay in the run's folder: MLflow gets none of them.
+PRIVATE = ("scores", "customers", "holdout")
+
+
+def _place(folder: Path, name: str) -> Path:
+    """File of a table in a run's folder."""
+    return (folder if name in PRIVATE else folder / "tables") / f"{name}.parquet"
 
 
 def table_names() -> list[str]:

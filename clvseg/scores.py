@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -14,12 +15,86 @@ from clvseg.config import DataSettings, Settings
 from clvseg.data.attributes import read_attributes
 from clvseg.data.features import customer_features
 from clvseg.data.transactions import Transactions
+from clvseg.errors import DataError, MissingColumnsError
 from clvseg.explain import ReasonCodes
 from clvseg.frames import SCORES
 from clvseg.segments import Segmentation
 from clvseg.value.hybrid import HybridValueModel
 from clvseg.value.intervals import ValueIntervals
 from clvseg.value.origins import ModelBase, spend_frame
+
+PREDICTORS = ("base", "hybrid", "churn")
+
+
+def predict_with(models: dict[str, Any], features: pd.DataFrame) -> pd.DataFrame:
+    """Predict with saved models.
+
+    Parameters
+    ----------
+    models : dict
+        ``base``, ``hybrid`` and ``churn`` as :meth:`Scorer.to_dict` gives them.
+    features : DataFrame
+        From :func:`clvseg.data.features.customer_features`.
+
+    Returns
+    -------
+    DataFrame
+        `features` with the purchase model's expectations, ``predicted_value`` (money) and
+        ``churn_probability``.
+    """
+    base = ModelBase.from_dict(models["base"])
+    hybrid, churn = HybridValueModel.from_dict(models["hybrid"]), ChurnModel.from_dict(models["churn"])
+    return _predict(base, hybrid, churn, features)
+
+
+def _predict(
+    base: ModelBase, hybrid: HybridValueModel, churn: ChurnModel, features: pd.DataFrame
+) -> pd.DataFrame:
+    frame = base.frame(features)
+    return frame.assign(
+        predicted_value=hybrid.predict(frame), churn_probability=churn.predict_proba(frame)[:, 1]
+    )
+
+
+def customer_rows(frame: pd.DataFrame, features: Sequence[str]) -> pd.DataFrame:
+    """Check rows of customers that come from elsewhere and give them the form that scoring wants.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        ``customer_id`` and every feature; other columns are left out.
+    features : sequence of str
+        The features of the fit, in their order.
+
+    Returns
+    -------
+    DataFrame
+        The same rows in the same order, float64, indexed by ``customer_id``.
+
+    Raises
+    ------
+    MissingColumnsError
+        When a column is not there.
+    DataError
+        When there is no row, or a cell is empty or no finite number.
+    """
+    wanted = [("customer", "customer_id"), *((f"feature {name}", name) for name in features)]
+    missing = [pair for pair in wanted if pair[1] not in frame.columns]
+    if missing:
+        raise MissingColumnsError.compare("the table of customers", missing, map(str, frame.columns))
+    if frame.empty:
+        raise DataError("the table of customers has no row.", hint="give at least one customer.")
+    numbers = frame[list(features)].apply(pd.to_numeric, errors="coerce").astype("float64")
+    bad = ~np.isfinite(numbers.to_numpy())
+    if bad.any():
+        row, column = (int(place[0]) for place in np.nonzero(bad))
+        name = features[column]
+        raise DataError(
+            f"{int(bad.sum())} cells of the table of customers are no finite numbers.",
+            found=f"{name} = {frame[name].iloc[row]!r} in row {row + 1}.",
+            hint="the run's customers.parquet shows what each feature holds; none may be empty.",
+        )
+    return numbers.set_axis(pd.Index(frame["customer_id"], name="customer_id"))
 
 
 def attributes_of(settings: Settings, frame: pd.DataFrame, day: dt.date) -> pd.DataFrame:
@@ -112,11 +187,7 @@ class Scorer:
 
     def people(self, features: pd.DataFrame) -> pd.DataFrame:
         """Add the models' expectations, ``predicted_value`` and ``churn_probability`` to features."""
-        frame = self.base.frame(features)
-        return frame.assign(
-            predicted_value=self.hybrid.predict(frame),
-            churn_probability=self.churn.predict_proba(frame)[:, 1],
-        )
+        return _predict(self.base, self.hybrid, self.churn, features)
 
     def _lifetime_value(self, frame: pd.DataFrame) -> pd.Series:
         """Discounted margin of the probability model, corrected by the same factor as the horizon's value."""

@@ -79,7 +79,7 @@ def fit(settings: Settings, source: Any = None, *, progress: Step = _silent) -> 
         settings=settings,
         facts=judged.facts | _facts(transactions, settings, scorer, scores),
         profile=transactions.profile,
-        models=scorer.to_dict(),
+        models=scorer.to_dict() | {"judged": judged.models},
         scores=scores,
         segments=segments_table(segments),
         later=judged.later,
@@ -93,6 +93,8 @@ def fit(settings: Settings, source: Any = None, *, progress: Step = _silent) -> 
         segment_drivers=membership.drivers,
         cluster_choice=scorer.segmentation.cluster_choice_,
         model_choice=judged.model_choice,
+        customers=learned.panel.current.drop(columns=[*explain.EXPECTATIONS]).reset_index(),
+        holdout=judged.holdout,
     )
 
 

@@ -2,10 +2,19 @@
 
 from clvseg.explain.membership import Membership, explain_segments
 from clvseg.explain.reasons import ReasonCodes
-from clvseg.explain.shapley import BASE, PROBABILITY_MODEL, Explainable, drivers, raw_score, shap_values
+from clvseg.explain.shapley import (
+    BASE,
+    EXPECTATIONS,
+    PROBABILITY_MODEL,
+    Explainable,
+    drivers,
+    raw_score,
+    shap_values,
+)
 
 __all__ = [
     "BASE",
+    "EXPECTATIONS",
     "PROBABILITY_MODEL",
     "Explainable",
     "Membership",

@@ -1,4 +1,4 @@
-"""The registered model: raw transactions in, one row of Scores per customer out. MLflow runs this file."""
+"""The registered model: transactions or rows of customers in, one row of Scores each out; MLflow runs it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,16 @@ from mlflow.models import set_model
 
 from clvseg.config import Settings
 from clvseg.data.transactions import Transactions
-from clvseg.scores import Scorer
+from clvseg.scores import Scorer, customer_rows
 
 
-class RawLogModel(mlflow.pyfunc.PythonModel):
-    """Scores a raw transaction log whose columns are named as in the run's settings."""
+class ServedModel(mlflow.pyfunc.PythonModel):
+    """Scores a raw transaction log, or rows of customers, whichever the columns are of.
+
+    A log has the columns named in the run's settings and gives one row per customer, ascending by
+    customer_id. Rows of customers have ``customer_id`` and the run's features and are scored row for row, in
+    their order; as soon as there is a feature among the columns, they are taken for that.
+    """
 
     def load_context(self, context: Any) -> None:
         """Read the fitted models."""
@@ -25,14 +30,22 @@ class RawLogModel(mlflow.pyfunc.PythonModel):
         # Attribute files are not at hand where a model is served: what they say counts as missing.
         served["settings"]["segments"]["attributes"] = {}
         self.scorer = Scorer.from_dict(served["models"], Settings.make(served["settings"]))
+        self.features, self.as_of = served["features"], dt.date.fromisoformat(served["as_of"])
+        self.raw = set(self.scorer.settings.data.columns.model_dump().values())
 
     def predict(
         self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None
     ) -> pd.DataFrame:
-        """Return the Scores as of the parameter ``as_of`` (YYYY-MM-DD), default the log's last day."""
+        """Return the Scores as of the parameter ``as_of`` (YYYY-MM-DD).
+
+        Its default is the last day of the log, or that of the fit for rows of customers.
+        """
+        asked = (params or {}).get("as_of")
+        day = dt.date.fromisoformat(asked) if asked else None
+        if set(model_input.columns) & set(self.features) - self.raw:
+            return self.scorer.score_features(customer_rows(model_input, self.features), day or self.as_of)
         transactions = Transactions.read(model_input, self.scorer.data_settings)
-        as_of = (params or {}).get("as_of")
-        return self.scorer.score(transactions, dt.date.fromisoformat(as_of) if as_of else None)
+        return self.scorer.score(transactions, day)
 
 
-set_model(RawLogModel())
+set_model(ServedModel())

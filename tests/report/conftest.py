@@ -99,6 +99,8 @@ def build_run(
              "within": 0.5, "gap": 0.8, "gap_error": 0.02, "calinski_harabasz": 900.0, "bic": 8.4, "weakest": 0.8,
              "later_value": 0.2, "smallest_share": 0.05, "votes": [1, 1, 4, 1, 0, 0, 0]}
         )),
+        customers=pd.DataFrame({"customer_id": scores["customer_id"], "orders": scores["frequency"] + 1.0}),
+        holdout=pd.DataFrame({"customer_id": scores["customer_id"], "actual_value": scores["predicted_value"]}),
     )  # fmt: skip
 
 

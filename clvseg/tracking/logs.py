@@ -1,0 +1,187 @@
+"""A fit as an MLflow run: settings, data, metrics, tables, charts, report, card and model."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from clvseg.config import Settings
+from clvseg.run import PRIVATE, Run, table_names
+from clvseg.tracking.card import model_card
+from clvseg.tracking.model import log_model, source_columns
+from clvseg.tracking.registry import JUDGED, promote
+from clvseg.tracking.store import experiment_id, opened, ui_command
+
+_PROFILE = ("lines_read", "lines_kept", "purchases", "customers", "revenue", "first_day", "last_day")
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """Where a run went in MLflow.
+
+    Attributes
+    ----------
+    run_id, tracking_uri : str
+        The run and its store.
+    model_uri : str
+        Address of the model.
+    command : str
+        Opens the UI.
+    decision : str or None
+        Whether the model became the champion, and why; None without a registry.
+    """
+
+    run_id: str
+    tracking_uri: str
+    model_uri: str
+    command: str
+    decision: str | None
+
+
+def log_run(run: Run, files: Path) -> Logged:
+    """Log a run and register its model.
+
+    Parameters
+    ----------
+    run : Run
+        What was fitted.
+    files : Path
+        The run's folder, for its ``report.html`` and ``charts/``; rows about single customers stay out.
+
+    Returns
+    -------
+    Logged
+
+    Raises
+    ------
+    ClvsegError
+        When the store cannot be reached.
+    """
+    settings = run.settings
+    hint = "set [tracking] uri, or enabled = false; the results on disk are complete."
+    with opened(settings.tracking.uri, hint) as (mlflow, uri):
+        experiment = experiment_id(mlflow, uri, settings.name)
+        with mlflow.start_run(experiment_id=experiment, run_name=files.name) as parent:
+            holdout = _log_head(mlflow, run, files)
+            _log_files(mlflow, run, files)
+            model = log_model(mlflow, run)
+            mlflow.log_metrics(run_metrics(run), dataset=holdout, model_id=model.model_id)
+            decision = None
+            if settings.tracking.registry:
+                decision = promote(mlflow, run, parent.info.run_id, model.registered_model_version)
+            _log_candidates(mlflow, run, experiment, holdout)
+    return Logged(parent.info.run_id, uri, str(model.model_uri), ui_command(uri), decision)
+
+
+def run_metrics(run: Run) -> dict[str, float]:
+    """Figures of a run by the names they have in MLflow; two runs have the same names.
+
+    Parameters
+    ----------
+    run : Run
+        What was fitted.
+    """
+    facts, total = run.facts, run.facts["total"]
+    counts = {f"data.{k}": float(v) for k, v in run.profile.items() if isinstance(v, int | float)}
+    return {
+        **counts,
+        "predicted_revenue": total["predicted"],
+        "predicted_revenue_low": total["low"],
+        "predicted_revenue_high": total["high"],
+        "value_at_risk": float(run.scores["value_at_risk"].sum()),
+        "expected_churners": facts["expected_churners"],
+        "interval_coverage": facts["coverage"],
+        "segments": float(len(run.segments)),
+        "findings": float(len(run.findings)),
+        "findings_serious": float((run.findings["severity"] == "serious").sum()),
+        **_row_metrics(run.leaderboard_value, "value", facts["model_value"]),
+        **_row_metrics(run.leaderboard_churn, "churn", facts["model_churn"]),
+    }
+
+
+def _row_metrics(board: pd.DataFrame, target: str, model: str) -> dict[str, float]:
+    row = board[board["model"] == model].iloc[0].drop("model")
+    return {f"{target}_{name}": float(value) for name, value in row.items() if isinstance(value, int | float)}
+
+
+def _log_head(mlflow: Any, run: Run, files: Path) -> Any:
+    """Settings as parameters, what the run is, and its two data sets; returns that of the evaluation."""
+    from mlflow.data.meta_dataset import MetaDataset
+    from mlflow.data.sources import LocalArtifactDatasetSource
+    from mlflow.types import ColSpec, Schema
+    from mlflow.types.schema import AnyType
+
+    facts, settings = run.facts, run.settings
+    mlflow.log_params(flat_settings(settings))
+    card = model_card(run)
+    mlflow.set_tags(
+        {
+            "clvseg.version": facts["version"],
+            "clvseg.as_of": facts["as_of"],
+            "clvseg.cutoff": facts["cutoff"],
+            "clvseg.folder": str(files.resolve()),
+            "mlflow.note.content": card,
+        }
+    )
+    mlflow.log_text(card, "model_card.md")
+
+    class TransactionLog(MetaDataset):
+        def to_dict(self) -> dict[str, str]:
+            profile = {name: run.profile[name] for name in _PROFILE if name in run.profile}
+            return {**super().to_dict(), "profile": json.dumps(profile)}
+
+    source = LocalArtifactDatasetSource(settings.data.source or settings.data.query or "in memory")
+    schema = Schema([ColSpec(AnyType(), column, required=True) for column in source_columns(settings)])
+    log = TransactionLog(source, name=settings.name, digest=facts["data_hash"][:8], schema=schema)
+    mlflow.log_input(log, context="training")
+    holdout = mlflow.data.from_pandas(
+        run.holdout,
+        source=source,
+        name=f"{settings.name} {facts['cutoff']} + {facts['holdout_days']} days",
+        targets="actual_value",
+        predictions="predicted_value",
+    )
+    mlflow.log_input(holdout, context="evaluation")
+    return holdout
+
+
+def _log_files(mlflow: Any, run: Run, files: Path) -> None:
+    """Tables without single customers, charts, report, and the models of the cutoff."""
+    for name in table_names():
+        if name not in PRIVATE:
+            mlflow.log_text(getattr(run, name).to_csv(index=False), f"tables/{name}.csv")
+    mlflow.log_artifacts(str(files / "charts"), "charts")
+    mlflow.log_artifact(str(files / "report.html"))
+    mlflow.log_text(json.dumps(run.models["judged"], sort_keys=True), JUDGED)
+
+
+def _log_candidates(mlflow: Any, run: Run, experiment: str, holdout: Any) -> None:
+    """One nested run per row of the leaderboards, under the same metric names as the parent."""
+    boards = {"value": run.leaderboard_value, "churn": run.leaderboard_churn}
+    models = dict.fromkeys(name for board in boards.values() for name in board["model"])
+    for model in models:
+        with mlflow.start_run(experiment_id=experiment, run_name=model, nested=True):
+            mlflow.log_param("model", model)
+            mlflow.log_input(holdout, context="evaluation")
+            for target, board in boards.items():
+                if (board["model"] == model).any():
+                    mlflow.log_metrics(_row_metrics(board, target, model), dataset=holdout)
+
+
+def flat_settings(settings: Settings) -> dict[str, Any]:
+    """Settings by their dotted names, as MLflow's parameters; those that are not set are left out."""
+    return _flat(settings.model_dump(mode="json"))
+
+
+def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            flat.update(_flat(value, f"{prefix}{key}."))
+        elif value is not None:
+            flat[prefix + key] = value
+    return flat
