@@ -472,3 +472,5 @@ def _print_places(places: dict[str, Any]) -> None:
         console.print(f"{name:9} {places[name]}", soft_wrap=True)
     if places.get("mlflow_command"):
         console.print(f"{'MLflow':9} {places['mlflow_command']}", soft_wrap=True)
+    if places.get("decision"):
+        console.print(f"{'model':9} {places['decision']}", soft_wrap=True)

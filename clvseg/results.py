@@ -32,6 +32,7 @@ class Published:
     run_id: str | None = None
     model_uri: str | None = None
     mlflow_command: str | None = None
+    decision: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as a dictionary."""
@@ -79,7 +80,11 @@ def publish(run: Run, *, progress: Callable[[str], None] = _silent) -> Published
 
     logged = tracking.log_run(run, folder)
     return Published(
-        **places, run_id=logged.run_id, model_uri=logged.model_uri, mlflow_command=logged.command
+        **places,
+        run_id=logged.run_id,
+        model_uri=logged.model_uri,
+        mlflow_command=logged.command,
+        decision=logged.decision,
     )
 
 

@@ -91,7 +91,7 @@ def customer_rows(frame: pd.DataFrame, features: Sequence[str]) -> pd.DataFrame:
         name = features[column]
         raise DataError(
             f"{int(bad.sum())} cells of the table of customers are no finite numbers.",
-            found=f"{name} = {frame[name].iloc[row]!r} in row {row + 1}.",
+            found=f"{name} = {frame[name].iloc[row]} in row {row + 1}.",
             hint="the run's customers.parquet shows what each feature holds; none may be empty.",
         )
     return numbers.set_axis(pd.Index(frame["customer_id"], name="customer_id"))

@@ -231,10 +231,11 @@ def test_the_registered_model_scores_raw_transactions_identically(run, published
     model = store.pyfunc.load_model("models:/sample/1")
     inputs = raw[[name for name in model.metadata.get_input_schema().input_names() if name in raw.columns]]
     scores = model.predict(inputs.assign(date=pd.to_datetime(inputs["date"])))
-    pd.testing.assert_frame_equal(scores, run.scores, check_exact=True)
+    expected = run.scores.assign(as_of=run.scores["as_of"].dt.strftime("%Y-%m-%d"))
+    pd.testing.assert_frame_equal(scores, expected, check_exact=True)
     assert set(scores.columns) == set(model.metadata.get_output_schema().input_names())
     early = model.predict(inputs.assign(date=pd.to_datetime(inputs["date"])), params={"as_of": "1998-03-31"})
-    assert (early["as_of"] == pd.Timestamp("1998-03-31")).all()
+    assert (early["as_of"] == "1998-03-31").all()
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ def _signature(run: Run) -> Any:
     types |= {column: key for column, part in source_columns(run.settings).items() if part == "customer"}
     types["customer_id"] = key
     inputs = [ColSpec(kind, column, required=False) for column, kind in types.items()]
-    kinds = {"int": "long", "float": "double", "text": "string", "date": "datetime", "flag": "boolean"}
+    kinds = {"int": "long", "float": "double", "text": "string", "date": "string", "flag": "boolean"}
     outputs = [ColSpec(kinds.get(column.kind, key), column.name) for column in SCORES.columns]
     params = ParamSchema([ParamSpec("as_of", "string", "")])
     return ModelSignature(Schema(inputs), Schema(outputs), params)

@@ -21,7 +21,8 @@ class ServedModel(mlflow.pyfunc.PythonModel):
 
     A log has the columns named in the run's settings and gives one row per customer, ascending by
     customer_id. Rows of customers have ``customer_id`` and the run's features and are scored row for row, in
-    their order; as soon as there is a feature among the columns, they are taken for that.
+    their order; as soon as there is a feature among the columns, they are taken for that. ``as_of`` comes
+    back as text: neither JSON nor MLflow's Spark UDF has dates.
     """
 
     def load_context(self, context: Any) -> None:
@@ -43,9 +44,12 @@ class ServedModel(mlflow.pyfunc.PythonModel):
         asked = (params or {}).get("as_of")
         day = dt.date.fromisoformat(asked) if asked else None
         if set(model_input.columns) & set(self.features) - self.raw:
-            return self.scorer.score_features(customer_rows(model_input, self.features), day or self.as_of)
-        transactions = Transactions.read(model_input, self.scorer.data_settings)
-        return self.scorer.score(transactions, day)
+            rows = customer_rows(model_input, self.features)
+            scores = self.scorer.score_features(rows, day or self.as_of)
+        else:
+            transactions = Transactions.read(model_input, self.scorer.data_settings)
+            scores = self.scorer.score(transactions, day)
+        return scores.assign(as_of=scores["as_of"].dt.strftime("%Y-%m-%d"))
 
 
 set_model(ServedModel())
