@@ -21,7 +21,7 @@ from clvseg.frames import SCORES
 from clvseg.segments import Segmentation
 from clvseg.value.hybrid import HybridValueModel
 from clvseg.value.intervals import ValueIntervals
-from clvseg.value.origins import ModelBase, spend_frame
+from clvseg.value.origins import ModelBase
 
 PREDICTORS = ("base", "hybrid", "churn")
 
@@ -194,7 +194,7 @@ class Scorer:
         value = self.settings.value
         model = self.base.value_model.lifetime_value(
             frame,
-            spend_frame(frame, self.base.spend_cap),
+            self.base.spend_frame(frame),
             self.settings.lifetime_days,
             value.discount_rate,
             value.margin,

@@ -114,6 +114,7 @@ def _facts(
         "expected_churners": float(scores["churn_probability"].sum()),
         "data_hash": transactions.hash,
         "base_model": MODEL_NAMES[settings.value.purchases],
+        "spend_from": scorer.base.spend_from,
         "choice_reason": (scorer.segmentation.groups_ or scorer.segmentation.clusters_).reason_,
         "version": __version__,
     }

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from ..errors import ConvergenceError
+from ..errors import ConvergenceError, DataError
 from .beta_geo import BetaGeoModel, ModifiedBetaGeoModel
 from .fit import FitReport
 from .pareto_nbd import ParetoNBDModel
@@ -107,7 +107,17 @@ def to_lifetimes(model: Any, frame: pd.DataFrame) -> Any:
     -------
     fitter
         lifetimes' own object, fitted.
+
+    Raises
+    ------
+    DataError
+        When the model is a Gamma-Gamma model whose spend depends on the number of orders.
     """
+    if isinstance(model, GammaGammaModel) and model.by_frequency_:
+        raise DataError(
+            "lifetimes has no spend that depends on the number of orders.",
+            hint="fit lifetimes' own GammaGammaFitter, and do not trust it for frequent buyers.",
+        )
     with _lifetimes() as lifetimes:
         fitter = getattr(lifetimes, _FITTERS[type(model).__name__])()
         fitter.params_ = pd.Series(model.params_)

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Self
+from copy import copy
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
+from sklearn.base import clone
 
-from clvseg.boosting import Panel
+from clvseg.boosting import FloatArray, Panel
 from clvseg.data.features import customer_features
 from clvseg.data.summary import outcomes
 from clvseg.data.transactions import Transactions
 from clvseg.errors import ConvergenceError, DataError
+from clvseg.value.hybrid import tweedie_deviance
 from clvseg.value.value_model import ValueModel
 
+SpendFrom = Literal["all", "repeats"]
 FitModel = Callable[[pd.DataFrame, pd.DataFrame], ValueModel]
 
 WANTED_ORIGINS = 4
@@ -27,6 +31,7 @@ MIN_BUYERS = 50
 YEAR = 364
 
 _TRUSTED_ORDERS = 3
+_SPEND_COLUMNS = {"all": ("orders", "mean_spend"), "repeats": ("frequency", "monetary_value")}
 
 
 @dataclass(frozen=True)
@@ -42,15 +47,25 @@ class ModelBase:
         the highest mean order of a customer with three or more; infinite where there is none.
     inner_days, horizon_days : int
         How far the expectations look ahead: for learning, and for predicting.
+    spend_from : {"all", "repeats"}
+        Which orders the spend model reads.
     """
 
     value_model: ValueModel
     spend_cap: float
     inner_days: int
     horizon_days: int
+    spend_from: SpendFrom = "all"
 
     @classmethod
-    def fit(cls, features: pd.DataFrame, fit_model: FitModel, inner_days: int, horizon_days: int) -> Self:
+    def fit(
+        cls,
+        features: pd.DataFrame,
+        fit_model: FitModel,
+        inner_days: int,
+        horizon_days: int,
+        spend_from: SpendFrom = "all",
+    ) -> Self:
         """Fit on customers' features as of one day.
 
         Parameters
@@ -60,7 +75,7 @@ class ModelBase:
         fit_model : callable
             Takes a summary and a spend frame (frequency = orders, monetary_value = their mean), returns a
             fitted ValueModel.
-        inner_days, horizon_days : int
+        inner_days, horizon_days, spend_from
             See above.
 
         Raises
@@ -70,7 +85,28 @@ class ModelBase:
         """
         trusted = features.loc[features["orders"] >= _TRUSTED_ORDERS, "mean_spend"]
         cap = float(trusted.max()) if len(trusted) and trusted.max() > 0 else float("inf")
-        return cls(fit_model(features, spend_frame(features, cap)), cap, inner_days, horizon_days)
+        model = fit_model(features, spend_frame(features, cap, spend_from))
+        return cls(model, cap, inner_days, horizon_days, spend_from)
+
+    def from_repeats(self, features: pd.DataFrame) -> Self:
+        """The same with spend learned from repeat orders only, at the features it was fitted on.
+
+        Raises
+        ------
+        DataError, ConvergenceError
+            When the repeat orders do not suffice.
+        """
+        model = copy(self.value_model)
+        model.spend_ = clone(model.spend_).fit(spend_frame(features, self.spend_cap, "repeats"))
+        return replace(self, value_model=model, spend_from="repeats")
+
+    def spend_frame(self, features: pd.DataFrame) -> pd.DataFrame:
+        """What the spend model reads of customers' features."""
+        return spend_frame(features, self.spend_cap, self.spend_from)
+
+    def expected_spend(self, features: pd.DataFrame) -> FloatArray:
+        """Expected amount of one purchase, one per row."""
+        return self.value_model.expected_spend(self.spend_frame(features))
 
     def frame(self, features: pd.DataFrame) -> pd.DataFrame:
         """Add the models' expectations to customers' features.
@@ -87,8 +123,8 @@ class ModelBase:
             ``expected_purchases``, ``probability_active`` and ``expected_value`` within `inner_days`;
             ``horizon_purchases``, ``horizon_active`` and ``horizon_value`` within `horizon_days`.
         """
-        model, spend = self.value_model, spend_frame(features, self.spend_cap)
-        amount = model.expected_spend(spend)
+        model = self.value_model
+        amount = self.expected_spend(features)
         inner = model.expected_purchases(features, self.inner_days)
         ahead = model.expected_purchases(features, self.horizon_days)
         return features.assign(
@@ -109,6 +145,7 @@ class ModelBase:
             "spend_cap": self.spend_cap if np.isfinite(self.spend_cap) else None,
             "inner_days": self.inner_days,
             "horizon_days": self.horizon_days,
+            "spend_from": self.spend_from,
         }
 
     @classmethod
@@ -116,25 +153,30 @@ class ModelBase:
         """Restore from `to_dict`."""
         cap = float("inf") if state["spend_cap"] is None else state["spend_cap"]
         return cls(
-            ValueModel.from_dict(state["value_model"]), cap, state["inner_days"], state["horizon_days"]
+            ValueModel.from_dict(state["value_model"]),
+            cap,
+            state["inner_days"],
+            state["horizon_days"],
+            state["spend_from"],
         )
 
 
-def spend_frame(features: pd.DataFrame, cap: float) -> pd.DataFrame:
+def spend_frame(features: pd.DataFrame, cap: float, spend_from: SpendFrom = "all") -> pd.DataFrame:
     """Orders and their mean amount, as the spend model wants them.
 
     Parameters
     ----------
     features : DataFrame
-        Columns ``orders`` and ``mean_spend``.
+        Columns ``orders`` and ``mean_spend`` of all orders, ``frequency`` and ``monetary_value`` of repeats.
     cap : float
         Money; most that is believed of customers with one or two orders.
+    spend_from : {"all", "repeats"}
+        Which orders.
     """
-    mean = features["mean_spend"]
-    few = features["orders"] < _TRUSTED_ORDERS
-    return pd.DataFrame(
-        {"frequency": features["orders"], "monetary_value": mean.where(~few, mean.clip(upper=cap))}
-    )
+    count, mean = _SPEND_COLUMNS[spend_from]
+    few = features[count] < _TRUSTED_ORDERS
+    believed = features[mean].where(~few, features[mean].clip(upper=cap))
+    return pd.DataFrame({"frequency": features[count], "monetary_value": believed})
 
 
 def build_panel(
@@ -143,7 +185,8 @@ def build_panel(
     """Learn from earlier cutoffs what follows, using nothing after `as_of`.
 
     Origins lie one inner horizon before `as_of` and up to three quarter horizons before that; one more
-    lies a year before where the history reaches. At each, the models are fitted on what was known then.
+    lies a year before where the history reaches. At each, the models are fitted on what was known then, with
+    spend from all orders and from repeats only; what predicted value better at the origins is kept.
 
     Parameters
     ----------
@@ -173,13 +216,18 @@ def build_panel(
     inner, days = plan_origins((end - known.first_day).days, horizon_days)
     features = customer_features(known, as_of)
     base = ModelBase.fit(features, fit_model, inner, horizon_days)
-    parts, notes = [], []
+    parts, repeats, notes = [], [], []
     for before in days:
         origin = end - dt.timedelta(days=before)
         try:
-            parts.append((origin, *_origin_rows(known, origin, base, fit_model)))
+            rows, followed, from_repeats = _origin_rows(known, origin, base, fit_model)
         except (ConvergenceError, DataError) as error:
             notes.append(f"{origin.isoformat()}: {error.what}")
+            continue
+        parts.append((origin, rows, followed))
+        repeats.append((origin, from_repeats, followed))
+    if parts and value_deviance(repeats) < value_deviance(parts):
+        parts, base = repeats, base.from_repeats(features)
     reason = _reason(parts, days, inner, notes)
     return _stack(parts, base.frame(features), known.first_day, as_of, base, reason), base
 
@@ -209,8 +257,8 @@ def plan_origins(history_days: int, horizon_days: int) -> tuple[int, list[int]]:
 
 def _origin_rows(
     known: Transactions, origin: dt.date, base: ModelBase, fit_model: FitModel
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Base frame at an origin and what followed it."""
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Base frame at an origin, what followed it, and the frame with spend from repeat orders only."""
     features = customer_features(known.split(origin), origin)
     followed = outcomes(known, origin, base.inner_days)
     if len(features) < MIN_CUSTOMERS or followed["active"].sum() < MIN_BUYERS:
@@ -219,7 +267,38 @@ def _origin_rows(
             f"{MIN_CUSTOMERS} and {MIN_BUYERS} are needed"
         )
     then = ModelBase.fit(features, fit_model, base.inner_days, base.horizon_days)
-    return then.frame(features), followed
+    rows = then.frame(features)
+    try:
+        amount = then.from_repeats(features).expected_spend(features)
+    except (ConvergenceError, DataError):
+        amount = rows["expected_spend"].to_numpy()
+    return rows, followed, _with_spend(rows, amount)
+
+
+def _with_spend(rows: pd.DataFrame, amount: FloatArray) -> pd.DataFrame:
+    """The frame with another expected spend."""
+    return rows.assign(
+        expected_spend=amount,
+        expected_value=rows["expected_purchases"] * amount,
+        horizon_value=rows["horizon_purchases"] * amount,
+    )
+
+
+def value_deviance(parts: list[tuple[dt.date, pd.DataFrame, pd.DataFrame]]) -> float:
+    """Mean Tweedie deviance of the expected value at each origin, in its own mean, with the total right.
+
+    Parameters
+    ----------
+    parts : list of (date, DataFrame, DataFrame)
+        Origin, base frame, what followed.
+    """
+    each = [0.0]
+    for _, rows, followed in parts:
+        actual = np.maximum(followed["value"].to_numpy(dtype=np.float64), 0.0)
+        expected = rows["expected_value"].to_numpy()
+        if actual.sum() > 0:
+            each.append(float(tweedie_deviance(actual / actual.mean(), expected / expected.mean()).mean()))
+    return sum(each) / max(len(each) - 1, 1)
 
 
 def _reason(parts: list[Any], days: list[int], inner: int, notes: list[str]) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from scipy.stats import spearmanr
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
@@ -22,6 +23,15 @@ _COORDINATES = Coordinates(
     np.log([1e-4, 1e-4, 1e-8]),
     np.log([1e4, 1e4, 1e8]),
 )
+_BY_FREQUENCY = Coordinates(
+    (*_COORDINATES.names, "doubling"),
+    np.block([[_COORDINATES.transform, np.zeros((3, 1))], [np.zeros((1, 3)), np.ones((1, 1))]]),
+    np.append(_COORDINATES.lower, -np.log(32)),
+    np.append(_COORDINATES.upper, np.log(32)),
+)
+# Rank correlation of orders and mean spend from which the Gamma-Gamma model's independence is given up.
+DEPENDENT = 0.3
+_MIN_BUYERS = 30
 # log p, log q, log(p v / q): v follows the data's median spend.
 _STARTS = ((1.5, 1.3, 0.0), (0.0, 1.0, 0.0), (3.0, 0.7, 0.5), (-0.5, 2.5, 0.0))
 
@@ -37,16 +47,21 @@ class GammaGammaModel(BaseEstimator):
     Where the fit has no finite population mean (q <= 1), or one above every mean seen, the posterior median
     of a customer's mean spend stands in for its posterior mean, held inside the range of means seen.
 
+    Where spend depends on how often one buys (`spend_correlation` of .3 or more either way), the mean is
+    taken to grow or fall with a power of the number of orders: ``doubling`` is the factor by which the spend
+    per order of one with twice as many orders differs; what remains follows the Gamma-Gamma model. Here
+    too predictions are held inside the range of means seen.
+
     Attributes
     ----------
     params_ : dict
-        p, q, v (money).
+        p, q, v (money), and doubling where spend depends on frequency.
     fit_report_ : FitReport
         Whether and how far to trust the fit.
     population_spend_ : float
         Expected spend of a customer nothing is known of.
-    uses_median_ : bool
-        Whether the fallback is at work.
+    uses_median_, by_frequency_ : bool
+        Whether either fallback is at work.
 
     Examples
     --------
@@ -59,6 +74,7 @@ class GammaGammaModel(BaseEstimator):
 
     params_: dict[str, float]
     fit_report_: FitReport
+    by_frequency_: bool = False
 
     def fit(self, frame: pd.DataFrame, y: None = None) -> Self:
         """Fit by maximum likelihood to the customers with ``frequency`` and ``monetary_value`` above 0.
@@ -87,18 +103,24 @@ class GammaGammaModel(BaseEstimator):
         x, mean = x[seen], mean[seen]
         spend = gamma_gamma.count_spend(x, mean)
         thin = _thin(spend)
+        self.by_frequency_ = abs(spend_correlation(x, mean)) >= DEPENDENT
+        coordinates = self._coordinates()
+        starts = [np.array(one) for one in _STARTS]
+        if self.by_frequency_:
+            power = float(np.polyfit(np.log(x), np.log(mean), 1)[0])
+            starts = [np.append(start, power * np.log(2)) for start in starts]
         objectives = [
-            _COORDINATES.objective(partial(gamma_gamma.log_likelihood, spend=part))
+            coordinates.objective(partial(self._likelihood, spend=part))
             for part in ((spend,) if thin is spend else (thin, spend))
         ]
-        found = search(objectives, [np.array(one) for one in _STARTS], _COORDINATES, "Gamma-Gamma")
-        units = np.array([1.0, 1.0, spend.scale])
-        parameters = _COORDINATES.parameters(found.theta) * units
-        self.params_ = dict(zip(_COORDINATES.names, map(float, parameters), strict=True))
+        found = search(objectives, starts, coordinates, "Gamma-Gamma")
+        units = np.append([1.0, 1.0, spend.scale], [1.0] * self.by_frequency_)
+        parameters = coordinates.parameters(found.theta) * units
+        self.params_ = dict(zip(coordinates.names, map(float, parameters), strict=True))
         log_unit = float(np.log(spend.scale))
-        self.fit_report_ = report(found, _COORDINATES, units, len(x), len(x), log_unit)
+        self.fit_report_ = report(found, coordinates, units, len(x), len(x), log_unit)
         spread = covariance(found, len(x))
-        transform = _COORDINATES.transform
+        transform = coordinates.transform
         self.covariance_ = None if spread is None else transform @ spread @ transform.T
         self._set_population(mean)
         return self
@@ -107,9 +129,9 @@ class GammaGammaModel(BaseEstimator):
         """Mean log-likelihood per customer with orders, in nats (higher is better)."""
         x, mean = _columns(frame)
         seen = (x > 0) & (mean > 0)
-        return gamma_gamma.log_likelihood(
-            self._parameters(), gamma_gamma.count_spend(x[seen], mean[seen], scale=1.0)
-        )[0]
+        return self._likelihood(self._parameters(), gamma_gamma.count_spend(x[seen], mean[seen], scale=1.0))[
+            0
+        ]
 
     def expected_spend(self, frame: pd.DataFrame) -> Array:
         """Expected amount of one order, one per row; the population's where nothing positive was seen."""
@@ -118,7 +140,8 @@ class GammaGammaModel(BaseEstimator):
         seen = (x > 0) & (mean > 0)
         out = np.full(len(x), self.population_spend_)
         known = self._posterior(x[seen], mean[seen])
-        out[seen] = np.clip(known, *self.range_) if self.uses_median_ else known
+        held = self.uses_median_ or self.by_frequency_
+        out[seen] = np.clip(known, *self.range_) if held else known
         return out
 
     def simulate_spend(
@@ -132,8 +155,8 @@ class GammaGammaModel(BaseEstimator):
             Columns frequency (orders seen), monetary_value (their mean).
         purchases : ndarray of int, shape (draws, n) or (draws, periods, n)
             Orders to come.
-        parameters : ndarray, shape (draws, 3)
-            p, q, v.
+        parameters : ndarray, shape (draws, k)
+            In the order of ``params_``.
         rng : Generator
             Source of randomness.
 
@@ -143,13 +166,12 @@ class GammaGammaModel(BaseEstimator):
             Of the shape of `purchases`.
         """
         x, mean = _columns(frame)
-        x = np.where(mean > 0, x, 0)
-        return np.array(
-            [
-                draws.spend(rng, row, x, np.maximum(mean, 0), count)
-                for row, count in zip(parameters, purchases, strict=True)
-            ]
-        )
+        x, mean = np.where(mean > 0, x, 0), np.maximum(mean, 0)
+        out = np.empty(purchases.shape)
+        for draw, (row, count) in enumerate(zip(parameters, purchases, strict=True)):
+            factor = _factor(row, x)
+            out[draw] = factor * draws.spend(rng, row[:3], x, mean / factor, count)
+        return out
 
     def to_dict(self) -> dict[str, Any]:
         """Fitted model as a JSON-able dictionary."""
@@ -160,6 +182,7 @@ class GammaGammaModel(BaseEstimator):
             "fit_report": self.fit_report_.to_dict(),
             "population_spend": self.population_spend_,
             "uses_median": self.uses_median_,
+            "by_frequency": self.by_frequency_,
             "range": list(self.range_),
         }
 
@@ -172,12 +195,13 @@ class GammaGammaModel(BaseEstimator):
         model.fit_report_ = FitReport.from_dict(d["fit_report"])
         model.population_spend_ = d["population_spend"]
         model.uses_median_ = d["uses_median"]
+        model.by_frequency_ = d["by_frequency"]
         model.range_ = (d["range"][0], d["range"][1])
         return model
 
     def _set_population(self, mean: Array) -> None:
         """Expected spend without knowledge, by the mean where it is usable, else by the median."""
-        p, q, v = self._parameters()
+        p, q, v = self._parameters()[:3]
         self.range_ = (float(mean.min()), float(mean.max()))
         population = p * v / (q - 1) if q > 1 else np.inf
         self.uses_median_ = bool(population > self.range_[1])
@@ -188,11 +212,41 @@ class GammaGammaModel(BaseEstimator):
 
     def _posterior(self, x: Array, mean: Array) -> Array:
         rule = gamma_gamma.median_spend if self.uses_median_ else gamma_gamma.expected_spend
-        return rule(self._parameters(), x, mean)
+        parameters = self._parameters()
+        factor = _factor(parameters, x)
+        return factor * rule(parameters[:3], x, mean / factor)
+
+    def _coordinates(self) -> Coordinates:
+        return _BY_FREQUENCY if self.by_frequency_ else _COORDINATES
+
+    def _likelihood(self, parameters: Array, spend: gamma_gamma.SpendCounts) -> tuple[float, Array, Array]:
+        if self.by_frequency_:
+            return gamma_gamma.log_likelihood_by_frequency(parameters, spend)
+        return gamma_gamma.log_likelihood(parameters, spend)
 
     def _parameters(self) -> Array:
         check_is_fitted(self, "params_")
-        return np.array([self.params_[name] for name in _COORDINATES.names])
+        return np.array(list(self.params_.values()))
+
+
+def spend_correlation(orders: Array, mean: Array) -> float:
+    """Rank correlation of the number of orders and their mean; 0 below 30 customers or where nothing varies.
+
+    Examples
+    --------
+    >>> spend_correlation(np.arange(1, 41), np.arange(41, 81) * 1.5)
+    1.0
+    """
+    if len(orders) < _MIN_BUYERS or np.ptp(orders) == 0 or np.ptp(mean) == 0:
+        return 0.0
+    return float(spearmanr(orders, mean).statistic)
+
+
+def _factor(parameters: Array, x: Array) -> Array:
+    """Mean of x orders against that of one: 1 unless spend depends on frequency."""
+    if len(parameters) == 3:
+        return np.ones(len(x))
+    return np.maximum(x, 1) ** np.log2(parameters[3])
 
 
 def _thin(spend: gamma_gamma.SpendCounts) -> gamma_gamma.SpendCounts:

@@ -12,6 +12,7 @@ import pytest
 from clvseg.boosting import HORIZON_COLUMNS
 from clvseg.config import DataSettings
 from clvseg.data.features import customer_features
+from clvseg.data.simulate import simulate_transactions
 from clvseg.data.summary import outcomes
 from clvseg.data.transactions import Transactions
 from clvseg.errors import ConvergenceError
@@ -62,6 +63,29 @@ def test_expectations_are_those_of_models_fitted_at_the_origin(tx, built):
     features = customer_features(tx, panel.origins[1])
     then = ModelBase.fit(features, fit_model, DAYS, DAYS).frame(features)
     pd.testing.assert_frame_equal(panel.rows[panel.origin == 1], then)
+
+
+def test_spend_from_the_orders_that_predicted_better(tx, built, rng):
+    """All orders on CDNOW; repeats only where first orders say nothing of a customer's level."""
+    assert built[1].spend_from == "all"
+    log = simulate_transactions(1_500, days=400, acquisition_days=60, purchases="mbg_nbd", seed=9,
+                                parameters={"r": 2.0, "alpha": 40.0, "a": 0.3, "b": 2.0},
+                                spend={"p": 8.0, "q": 3.0, "v": 10.0})  # fmt: skip
+    first = ~log.duplicated("customer_id")
+    log.loc[first, "amount"] = rng.lognormal(4.0, 1.5, first.sum()).round(2) + 0.01
+    odd = Transactions.read(log)
+    as_of = odd.first_day + dt.timedelta(days=300)
+    panel, base = build_panel(odd, as_of, DAYS, fit_model)
+    assert base.spend_from == "repeats"
+    features = customer_features(odd.split(as_of), as_of)
+    repeats = features[["frequency", "monetary_value"]]
+    np.testing.assert_allclose(
+        panel.current["expected_spend"], GammaGammaModel().fit(repeats).expected_spend(repeats)
+    )
+    expected = panel.rows["expected_purchases"] * panel.rows["expected_spend"]
+    np.testing.assert_allclose(panel.rows["expected_value"], expected)
+    again = ModelBase.from_dict(json.loads(json.dumps(base.to_dict())))
+    pd.testing.assert_frame_equal(again.frame(features), panel.current)
 
 
 def test_nothing_after_the_cutoff_changes_anything(tx, built):

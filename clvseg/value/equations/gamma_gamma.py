@@ -7,7 +7,7 @@ the expectation.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import digamma, gammaincinv, gammaln, polygamma
@@ -96,6 +96,41 @@ def log_likelihood(parameters: Array, spend: SpendCounts) -> tuple[float, Array,
     hessian[1, 2] = hessian[2, 1] = n / v - inverse.sum()
     hessian[2, 2] = -n * q / v**2 + shape @ square
     return float(value / n), gradient / n, hessian / n
+
+
+def log_likelihood_by_frequency(parameters: Array, spend: SpendCounts) -> tuple[float, Array, Array]:
+    """As `log_likelihood`, where spend depends on the number of orders: in (p, q, v, doubling).
+
+    The mean of x orders is x^g, g = log2(doubling), times a mean that follows [FH13] eq. 1a.
+
+    Returns
+    -------
+    value : float
+    gradient : ndarray, shape (4,)
+    hessian : ndarray, shape (4, 4)
+    """
+    v, doubling = parameters[2:]
+    x, w = spend.x[spend.edges], spend.group_weight
+    log_x, n = np.log(x), w.sum()
+    power = np.log2(doubling)
+    total = spend.total * spend.x**-power
+    rest = replace(spend, total=total, group_constant=spend.group_constant - power * log_x * w)
+    gradient, hessian = np.zeros(4), np.zeros((4, 4))
+    value, gradient[:3], hessian[:3, :3] = log_likelihood(parameters[:3], rest)
+    shape = parameters[0] * x + parameters[1]
+    held = total / (v + total)
+    known, doubt, by_v = (
+        np.add.reduceat(spend.weight * one, spend.edges)
+        for one in (held, held * (1 - held), held / (v + total))
+    )
+    slope = -(log_x @ (parameters[0] * x * w - shape * known)) / n
+    # From g to doubling.
+    rate = 1 / (doubling * np.log(2))
+    gradient[3] = rate * slope
+    hessian[3, :3] = rate / n * np.array([-(log_x * x) @ (w - known), log_x @ known, -(log_x * shape) @ by_v])
+    hessian[:3, 3] = hessian[3, :3]
+    hessian[3, 3] = -(rate**2) * ((log_x**2 * shape) @ doubt) / n - rate * slope / doubling
+    return value, gradient, hessian
 
 
 def _group_sums(spend: SpendCounts, v: float) -> tuple[Array, Array, Array]:
