@@ -25,8 +25,8 @@ class Run:
     facts : dict
         Single facts: ``as_of``, ``cutoff`` and ``first_day`` (ISO dates), ``horizon_days``, ``holdout_days``,
         ``customers``, ``currency`` (may be None), ``total`` (dict ``predicted, low, high, level``: revenue of
-        the horizon with its interval), ``expected_churners``, ``data_hash``, ``base_model``, ``spend_from`` ("all" or
-        "repeats": the orders expected spend is learned from), ``version``.
+        the horizon with its interval), ``expected_churners``, ``data_hash``, ``base_model``,
+        ``spend_from`` ("all" or "repeats": the orders expected spend is learned from), ``version``.
         Of the later period: ``model_value`` and ``model_churn`` (our rows of the leaderboards), ``coverage``
         (share of customers whose revenue lay within their interval), ``holdout_total`` (dict ``predicted,
         low, high, actual``).
