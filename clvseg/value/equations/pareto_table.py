@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from .counts import Counts, SharedTimes
-from .pareto_integral import BLOCK, Moments, panel_sums
+from .pareto_integral import BLOCK, Moments, moments, panel_sums
 from .types import Array
 
 # (nodes, largest drop in logs, largest length in u) between neighbours: error below 1e-12, see the tests.
@@ -22,6 +22,8 @@ _RULES = ((2, 0.005, 0.008), (3, 0.06, 0.08), (4, 0.3, 0.3), (8, 3.0, 1.8))
 _MAX_RANGE = 500.0
 # Nodes that a history costs when it is integrated alone, with what goes with it.
 _ALONE = 12
+# Likewise of neighbours too far apart for the rule that most follow.
+_WIDE = 24
 _CHUNK = 4_096
 
 
@@ -62,22 +64,34 @@ def _backward(parameters: Array, x: float, shared: SharedTimes) -> tuple[float, 
     """Integrals from each time to the last one; None where it would not pay or not be exact."""
     r, alpha, s, beta = parameters
     times = shared.times
-    segments = len(times) - 1
-    if not segments or _RULES[0][0] * segments > _ALONE * len(shared.T):
+    segments, most = len(times) - 1, _ALONE * len(shared.T)
+    if not segments or _RULES[0][0] * segments > most:
         return None
     u = np.log(min(alpha, beta) + times)
     height = u - (r + x) * np.log(alpha + times) - (s + 1) * np.log(beta + times)
-    drop, length = np.abs(np.diff(height)).max(), np.diff(u).max()
-    rule = [nodes for nodes, steepest, longest in _RULES if drop <= steepest and length <= longest]
-    if not rule or rule[0] * segments > _ALONE * len(shared.T) or np.ptp(height) > _MAX_RANGE:
+    if np.ptp(height) > _MAX_RANGE:
         return None
+    drop, length = np.abs(np.diff(height)), np.diff(u)
+    served = [(drop <= steepest) & (length <= longest) for _, steepest, longest in _RULES]
+    costs = [
+        nodes * fits.sum() + _WIDE * (segments - fits.sum())
+        for (nodes, *_), fits in zip(_RULES, served, strict=True)
+    ]
+    best = int(np.argmin(costs))
+    if costs[best] > most:
+        return None
+    nodes, fits = _RULES[best][0], served[best]
     reference = float(height.max())
     sums = np.zeros((15, len(times)))
-    step = BLOCK // rule[0]
+    step = BLOCK // nodes
     for begin in range(0, segments, step):
         end = min(begin + step, segments)
         ends = u[begin:end], u[begin + 1 : end + 1]
         same = np.full(end - begin, x), *ends, np.full(end - begin, reference)
-        sums[:, begin:end] = panel_sums(parameters, *same, rule[0], True)
+        sums[:, begin:end] = panel_sums(parameters, *same, nodes, True)
+    wide = np.flatnonzero(~fits)
+    if len(wide):
+        found = moments(parameters, np.full(len(wide), x), times[wide], times[wide + 1], all_moments=True)
+        sums[:, wide] = found.sums * np.exp(found.log_scale - reference)
     np.cumsum(sums[:, ::-1], axis=1, out=sums[:, ::-1])
     return reference, sums
