@@ -97,14 +97,19 @@ def fit(settings: SettingsFile, as_json: AsJson = False, strict: Strict = False)
                 "segments": _records(run.segments),
                 "value": _records(run.leaderboard_value),
                 "churn": _records(run.leaderboard_churn),
+                "differences": _records(run.differences),
+                "gates": _records(run.gates),
+                "cohorts": _records(run.cohorts),
                 "later": _records(run.later),
                 "findings": _records(run.findings),
                 "published": published.to_dict(),
             }
         )
     else:
+        _print_alarm(run.findings)
         _print_segments(run.segments, run.facts)
         _print_accuracy(run.leaderboard_value, run.leaderboard_churn, run.facts)
+        _print_gates(run.gates, run.facts)
         _print_later(run.later, run.facts)
         _print_findings(run.findings)
         _print_places(published.to_dict())
@@ -113,7 +118,7 @@ def fit(settings: SettingsFile, as_json: AsJson = False, strict: Strict = False)
 
 @app.command()
 def evaluate(settings: SettingsFile, as_json: AsJson = False, strict: Strict = False) -> None:
-    """Judge only: hold back the last horizon, fit before it, measure on it."""
+    """Judge only: at several cutoffs, fit on what was known and measure on what followed."""
     from clvseg import workflow
 
     with _progress() as step:
@@ -122,15 +127,21 @@ def evaluate(settings: SettingsFile, as_json: AsJson = False, strict: Strict = F
         _print_json(
             {
                 "facts": judged.facts,
-                "value": _records(judged.leaderboard_value),
-                "churn": _records(judged.leaderboard_churn),
+                "value": _records(judged.origins_value),
+                "churn": _records(judged.origins_churn),
+                "differences": _records(judged.origins_differences),
+                "gates": _records(judged.gates),
+                "cohorts": _records(judged.cohorts),
                 "later": _records(judged.later),
                 "model_choice": _records(judged.model_choice),
                 "findings": _records(judged.findings),
             }
         )
     else:
-        _print_accuracy(judged.leaderboard_value, judged.leaderboard_churn, judged.facts)
+        _print_alarm(judged.findings)
+        _print_origins(judged)
+        _print_gates(judged.gates, judged.facts)
+        _print_cohorts(judged.cohorts, judged.facts)
         _print_choice(judged.model_choice)
         _print_later(judged.later, judged.facts)
         _print_findings(judged.findings)
@@ -353,38 +364,114 @@ def _print_segments(segments: pd.DataFrame, facts: dict[str, Any]) -> None:
     _table(title, columns, rows)
 
 
+def _print_alarm(findings: pd.DataFrame) -> None:
+    """Say first of all that the models are not worth their price."""
+    from rich.markup import escape
+
+    for finding in _rows(findings[findings["code"] == "CLV006"]):
+        _console().print(f"[bold red]{finding.title.upper()}[/]: {escape(finding.found)} {finding.advice}")
+
+
 def _print_accuracy(value: pd.DataFrame, churn: pd.DataFrame, facts: dict[str, Any]) -> None:
+    where = f"fitted to {facts['cutoff']}, judged on the {facts['holdout_days']} days after"
+    _print_value_board(value, f"Accuracy of value: {where}")
+    _print_churn_board(churn, "Accuracy of churn: no purchase in those days")
+
+
+def _print_origins(judged: Any) -> None:
+    """Print both leaderboards at each cutoff, and their means over the cutoffs with the differences."""
+    days, cutoffs = judged.facts["holdout_days"], judged.facts["cutoffs"]
+    for cutoff in [*cutoffs, *(["all"] if len(cutoffs) > 1 else [])]:
+        value = judged.origins_value[judged.origins_value["cutoff"] == cutoff]
+        churn = judged.origins_churn[judged.origins_churn["cutoff"] == cutoff]
+        where = f"fitted to {cutoff}, judged on the {days} days after"
+        where = f"mean over the {len(cutoffs)} cutoffs" if cutoff == "all" else where
+        _print_value_board(value, f"Accuracy of value: {where}")
+        _print_churn_board(churn, f"Accuracy of churn: {where}")
+    _print_differences(judged.origins_differences, cutoffs)
+    for cutoff, reason in judged.facts["left_out"].items():
+        _console().print(f"{cutoff} is left out: {reason}")
+
+
+def _print_differences(differences: pd.DataFrame, cutoffs: list[str]) -> None:
+    cutoff = "all" if len(cutoffs) > 1 else cutoffs[0]
+    mine = differences[(differences["cutoff"] == cutoff) & differences["metric"].isin(["gini", "auc"])]
+    rows = [[d.metric, d.other, f"{d.difference:+.4f} ({d.low:+.4f} to {d.high:+.4f})"] for d in _rows(mine)]
+    where = f"mean over the {len(cutoffs)} cutoffs" if cutoff == "all" else f"after {cutoff}"
+    _table(f"{mine['model'].iloc[0]} less each other row, {where}", ["metric", "row", "difference"], rows)
+
+
+def _print_value_board(value: pd.DataFrame, title: str) -> None:
     rows = [
         [
             v.model,
             f"{v.gini:.3f} ({v.gini_low:.3f} to {v.gini_high:.3f})",
             f"{v.bias:+.1%}",
             f"{v.decile_error:.3f}",
-            f"{v.top_decile:.0%}",
+            f"{v.top_10:.0%}",
             f"{v.spearman:.3f}",
         ]
         for v in _rows(value)
     ]
-    _table(
-        f"Accuracy of value: fitted to {facts['cutoff']}, judged on the {facts['holdout_days']} days after",
-        ["model", "Gini (95 % interval)", "bias of total", "decile error", "top tenth has", "Spearman"],
-        rows,
-    )
+    columns = ["model", "Gini (95 % interval)", "bias of total", "decile error", "top tenth has", "Spearman"]
+    _table(title, columns, rows)
+
+
+def _print_churn_board(churn: pd.DataFrame, title: str) -> None:
+    from clvseg.evaluation.lift import lift_label
+
     rows = [
         [
             c.model,
             f"{c.auc:.3f} ({c.auc_low:.3f} to {c.auc_high:.3f})",
             f"{c.average_precision:.3f}",
-            f"{c.brier:.3f}",
             f"{c.calibration_error:.3f}",
+            f"{c.lift_10:.2f}",
+            f"{c.lift_quality:.2f} {lift_label(c.lift_quality)}",
         ]
         for c in _rows(churn)
     ]
-    _table(
-        "Accuracy of churn: no purchase in those days",
-        ["model", "AUC (95 % interval)", "average precision", "Brier", "calibration error"],
-        rows,
-    )
+    columns = [
+        "model",
+        "AUC (95 % interval)",
+        "PR-AUC",
+        "calibration error",
+        "top tenth's lift",
+        "lift quality",
+    ]
+    _table(title, columns, rows)
+
+
+def _print_gates(gates: pd.DataFrame, facts: dict[str, Any]) -> None:
+    rows = [
+        [
+            g.target,
+            g.gate,
+            f"{g.measured:.3f} ({g.limit:g})",
+            "pass" if g.passed else "FAIL",
+            g.rule,
+        ]
+        for g in _rows(gates[gates["model"].isin([facts["model_value"], facts["model_churn"]])])
+    ]
+    verdict = facts["gates"]
+    head = f"Gates after {verdict['cutoff']}: {'passed' if verdict['passed'] else 'NOT PASSED'}; champions: "
+    head += ", ".join(f"{target} {verdict[f'champion_{target}'] or 'none'}" for target in ("value", "churn"))
+    _table(head, ["target", "gate", "measured (limit)", "result", "what is asked"], rows, words=(0, 1, 3, 4))
+
+
+def _print_cohorts(cohorts: pd.DataFrame, facts: dict[str, Any]) -> None:
+    rows = [
+        [
+            c.cohort,
+            f"{c.customers:,}",
+            f"{c.predicted:,.0f}",
+            f"{c.actual:,.0f}",
+            f"{c.bias:+.1%} ({c.bias_low:+.1%} to {c.bias_high:+.1%})",
+        ]
+        for c in _rows(cohorts)
+    ]
+    title = f"Customers by first purchase, {facts['model_value']} after {facts['cutoff']}"
+    _table(title, ["first bought", "customers", "predicted", "came", "bias (95 % interval)"], rows)
 
 
 def _print_choice(choice: pd.DataFrame) -> None:

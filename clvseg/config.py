@@ -158,6 +158,15 @@ class ChurnSettings(_Section):
         return self
 
 
+class EvaluationSettings(_Section):
+    """How `clvseg evaluate` judges; ``[evaluation]``."""
+
+    origins: int = Field(3, ge=1, le=12, description="cutoffs to judge at, where the history allows")
+    step: Duration | None = Field(
+        None, description="how far each cutoff lies before the next; default: a quarter of the horizon"
+    )
+
+
 class AttributeSettings(_Section):
     """One file of what else is known of customers; ``[segments.attributes.NAME]``."""
 
@@ -262,6 +271,7 @@ class Settings(_Section):
     data: DataSettings = DataSettings()
     value: ValueSettings = ValueSettings()
     churn: ChurnSettings = ChurnSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
     segments: SegmentSettings = SegmentSettings()
     tracking: TrackingSettings = TrackingSettings()
 

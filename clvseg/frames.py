@@ -149,36 +149,52 @@ SEGMENTS = Table(
     ),
 )
 
+
+def _with_interval(*metrics: tuple[str, str, str]) -> tuple[Column, ...]:
+    """Columns of metrics (name, unit, meaning), each followed by its 95 % bootstrap interval."""
+    return tuple(
+        column
+        for name, unit, meaning in metrics
+        for column in (
+            Column(name, "float", unit, meaning),
+            Column(f"{name}_low", "float", unit, f"2.5 % end of the bootstrap interval of {name}"),
+            Column(f"{name}_high", "float", unit, f"97.5 % end of the bootstrap interval of {name}"),
+        )
+    )
+
+
 # One row per model and target: judged on the later period only.
+MODEL = Column("model", "text", "", "name of the model or naive row")
 LEADERBOARD_VALUE = Table(
     "leaderboard_value",
     (
-        Column("model", "text", "", "name of the model or naive row"),
-        Column("gini", "float", "..1", "normalised Gini of the later revenue"),
-        Column("gini_low", "float", "..1", "2.5 % end of the bootstrap interval"),
-        Column("gini_high", "float", "..1", "97.5 % end"),
-        Column("spearman", "float", "-1..1", "rank correlation with the later revenue"),
-        Column("bias", "float", "share", "sum of predictions / sum of actuals - 1"),
-        Column("bias_low", "float", "share", "2.5 % end"),
-        Column("bias_high", "float", "share", "97.5 % end"),
-        Column("decile_error", "float", "share", "weighted decile error"),
-        Column("top_decile", "float", "0..1", "share of later revenue of the tenth ranked highest"),
-        Column("mae", "float", "money", "mean absolute error (not for choosing)"),
-        Column("rmse", "float", "money", "root mean squared error"),
+        MODEL,
+        *_with_interval(
+            ("gini", "..1", "normalised Gini of the later revenue"),
+            ("spearman", "-1..1", "rank correlation with the later revenue"),
+            ("bias", "share", "sum of predictions / sum of actuals - 1"),
+            ("decile_error", "share", "weighted decile error"),
+            ("top_1", "0..1", "share of later revenue of the 1 % ranked highest"),
+            ("top_5", "0..1", "share of later revenue of the 5 % ranked highest"),
+            ("top_10", "0..1", "share of later revenue of the 10 % ranked highest"),
+            ("top_20", "0..1", "share of later revenue of the 20 % ranked highest"),
+            ("mae", "money", "mean absolute error (not for choosing)"),
+            ("rmse", "money", "root mean squared error"),
+        ),
     ),
 )
 LEADERBOARD_CHURN = Table(
     "leaderboard_churn",
     (
-        Column("model", "text", "", "name of the model or naive row"),
-        Column("auc", "float", "0..1", "area under the ROC curve for 'no purchase in the horizon'"),
-        Column("auc_low", "float", "0..1", "2.5 % end of the bootstrap interval"),
-        Column("auc_high", "float", "0..1", "97.5 % end"),
-        Column("average_precision", "float", "0..1", "area under the precision-recall curve"),
-        Column("log_loss", "float", "nats", "mean log loss"),
-        Column("brier", "float", "0..1", "mean squared error of the probability"),
-        Column(
-            "calibration_error", "float", "0..1", "15 equal-count bins, weighted mean |predicted - observed|"
+        MODEL,
+        *_with_interval(
+            ("auc", "0..1", "area under the ROC curve for 'no purchase in the horizon'"),
+            ("average_precision", "0..1", "area under the precision-recall curve"),
+            ("log_loss", "nats", "mean log loss"),
+            ("brier", "0..1", "mean squared error of the probability"),
+            ("calibration_error", "0..1", "15 equal-count bins, weighted mean |predicted - observed|"),
+            ("lift_10", "", "rate of churn in the 10 % ranked highest / rate among all"),
+            ("lift_quality", "..1", "mean lift over audiences of every size; 0 chance, 1 perfect"),
         ),
     ),
 )
@@ -205,6 +221,66 @@ MODEL_CHOICE = Table(
         Column("bias", "float", "share", "sum of expected later purchase days / sum of actual - 1"),
         Column("rmse", "float", "purchase days", "root mean squared error of the later purchase days"),
         Column("mae", "float", "purchase days", "mean absolute error (not for choosing)"),
+    ),
+)
+
+CUTOFF = Column("cutoff", "text", "", "last day that was known (ISO), or 'all': the mean over the cutoffs")
+ORIGINS_VALUE = Table("origins_value", (CUTOFF, *LEADERBOARD_VALUE.columns))
+ORIGINS_CHURN = Table("origins_churn", (CUTOFF, *LEADERBOARD_CHURN.columns))
+
+# Our row of the leaderboards less each other row, on the same draws of customers.
+DIFFERENCES = Table(
+    "differences",
+    (
+        Column("target", "text", "", "value or churn"),
+        Column("metric", "text", "", "column of the leaderboard"),
+        Column("model", "text", "", "the row in use"),
+        Column("other", "text", "", "the row it is compared with"),
+        Column("difference", "float", "", "model less other"),
+        Column("low", "float", "", "2.5 % end of the paired bootstrap interval"),
+        Column("high", "float", "", "97.5 % end"),
+        Column("share_above", "float", "0..1", "share of draws in which the model had the higher number"),
+    ),
+)
+
+ORIGINS_DIFFERENCES = Table("origins_differences", (CUTOFF, *DIFFERENCES.columns))
+
+# What a row of the leaderboards must pass to be the champion.
+GATES = Table(
+    "gates",
+    (
+        Column("target", "text", "", "value or churn"),
+        Column("model", "text", "", "row of the leaderboard"),
+        Column("gate", "text", "", "name of the gate"),
+        Column("measured", "float", "", "what was measured"),
+        Column("limit", "float", "", "what it is compared with"),
+        Column("passed", "flag", "", "whether the gate is passed"),
+        Column("rule", "text", "", "what is asked, in words"),
+        Column("reason", "text", "", "why it is asked"),
+    ),
+)
+
+# The row in use, by when its customers first bought.
+COHORTS = Table(
+    "cohorts",
+    (
+        Column("cohort", "text", "", "when the customers first bought"),
+        Column("customers", "int", "customers", "how many"),
+        Column("predicted", "float", "money", "predicted revenue of the later period, sum"),
+        Column("actual", "float", "money", "revenue that came, sum"),
+        *_with_interval(("bias", "share", "predicted / actual - 1")),
+    ),
+)
+
+# Sizes of the later period's events among the customers ranked riskiest.
+GAINS = Table(
+    "gains",
+    (
+        MODEL,
+        Column("share", "float", "0..1", "share of customers, riskiest first"),
+        Column("gain", "float", "0..1", "share of those who did not buy that they hold"),
+        Column("best", "float", "0..1", "the same of a perfect ranking"),
+        Column("lift", "float", "", "gain / share"),
     ),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from clvseg.churn.model import ChurnModel
 from clvseg.config import Settings, ValueSettings
 from clvseg.data.features import log_gaps
 from clvseg.data.transactions import Transactions
-from clvseg.errors import ConfigError, nearest
+from clvseg.errors import ConfigError, ConvergenceError, DataError, nearest
 from clvseg.explain import ReasonCodes
 from clvseg.scores import Scorer, attributes_of
 from clvseg.segments import Segmentation
@@ -26,9 +27,9 @@ from clvseg.value.intervals import ValueIntervals
 from clvseg.value.origins import ModelBase, build_panel
 
 MODEL_NAMES = {
-    "pareto_nbd": "Pareto/NBD",
-    "mbg_nbd": "MBG/NBD",
     "bg_nbd": "BG/NBD",
+    "mbg_nbd": "MBG/NBD",
+    "pareto_nbd": "Pareto/NBD",
     "mbg_cnbd_k": "MBG/CNBD-k",
 }
 
@@ -143,6 +144,33 @@ def _inputs(settings: Settings, people: pd.DataFrame) -> tuple[str, ...]:
             hint=f"did you mean {guess}?" if guess else None,
         )
     return wanted
+
+
+def purchase_models(learned: Learned, settings: Settings) -> dict[str, ModelBase]:
+    """Fit every purchase model, with Gamma-Gamma, as of the same day.
+
+    Parameters
+    ----------
+    learned : Learned
+        Its own purchase model is not fitted again.
+    settings : Settings
+        Of the run.
+
+    Returns
+    -------
+    dict of name to ModelBase
+        A model that cannot be fitted is left out.
+    """
+    bases = {}
+    for kind, name in MODEL_NAMES.items():
+        own = learned.base
+        if kind == settings.value.purchases:
+            bases[name] = own
+            continue
+        fitter = value_fitter(settings.value.model_copy(update={"purchases": kind, "fitter": "clvseg"}))
+        with contextlib.suppress(ConvergenceError, DataError):
+            bases[name] = ModelBase.fit(learned.panel.current, fitter, own.inner_days, own.horizon_days)
+    return bases
 
 
 def value_fitter(settings: ValueSettings) -> Callable[[pd.DataFrame, pd.DataFrame], ValueModel]:

@@ -27,9 +27,13 @@ class Run:
         ``customers``, ``currency`` (may be None), ``total`` (dict ``predicted, low, high, level``: revenue of
         the horizon with its interval), ``expected_churners``, ``data_hash``, ``base_model``,
         ``spend_from`` ("all" or "repeats": the orders expected spend is learned from), ``version``.
-        Of the later period: ``model_value`` and ``model_churn`` (our rows of the leaderboards), ``coverage``
-        (share of customers whose revenue lay within their interval), ``holdout_total`` (dict ``predicted,
-        low, high, actual``).
+        Of the later period: ``model_value`` and ``model_churn`` (our rows of the leaderboards), ``intervals``
+        (dict ``level``; ``coverage``, the share of customers whose revenue lay within their interval, and
+        ``below`` and ``above`` it; ``coverage_low``, ``coverage_high``; ``width``, money, on average),
+        ``holdout_total`` (dict ``predicted, low, high, actual``), ``gates`` (dict ``passed``: whether the
+        rows in use pass every gate of :mod:`clvseg.evaluation.gates` at ``cutoff``; ``value`` and
+        ``churn``: the same of each; ``champion_value`` and ``champion_churn``: the row that would be
+        chosen, None where no row passes), ``cutoffs`` and ``left_out`` (see :class:`clvseg.judging.Judged`).
     profile : dict
         Counts of what was read, dropped, merged and netted.
     models : dict
@@ -37,9 +41,12 @@ class Run:
         cutoff; see :func:`clvseg.scores.predict_with`.
     scores, segments, later, leaderboard_value, leaderboard_churn, findings : DataFrame
         The tables of :mod:`clvseg.frames`.
+    differences, gates, cohorts, gains : DataFrame
+        The tables of :mod:`clvseg.frames`.
     deciles : DataFrame
         ``decile`` (1 = ranked highest), ``customers``, ``predicted``, ``actual`` (money, sums of the later
-        period).
+        period), ``share``, ``cumulative_share``, ``covered`` (share of the customers whose revenue lay within
+        their interval).
     calibration : DataFrame
         ``predicted``, ``observed`` (0..1), ``customers``: churn probability against what followed.
     weekly : DataFrame
@@ -71,6 +78,10 @@ class Run:
     later: pd.DataFrame
     leaderboard_value: pd.DataFrame
     leaderboard_churn: pd.DataFrame
+    differences: pd.DataFrame
+    gates: pd.DataFrame
+    cohorts: pd.DataFrame
+    gains: pd.DataFrame
     findings: pd.DataFrame
     deciles: pd.DataFrame
     calibration: pd.DataFrame

@@ -85,6 +85,10 @@ def fit(settings: Settings, source: Any = None, *, progress: Step = _silent) -> 
         later=judged.later,
         leaderboard_value=judged.leaderboard_value,
         leaderboard_churn=judged.leaderboard_churn,
+        differences=judged.differences,
+        gates=judged.gates,
+        cohorts=judged.cohorts,
+        gains=judged.gains,
         findings=checks.findings_frame(findings),
         deciles=judged.deciles,
         calibration=judged.calibration,
@@ -121,7 +125,7 @@ def _facts(
 
 
 def evaluate(settings: Settings, source: Any = None, *, progress: Step = _silent) -> Judged:
-    """Judge only: hold back the last horizon, fit on what was known before, measure on what followed.
+    """Judge only: at each of several cutoffs, fit on what was known and measure on what followed.
 
     Parameters and errors as for :func:`fit`.
 
@@ -131,7 +135,7 @@ def evaluate(settings: Settings, source: Any = None, *, progress: Step = _silent
     """
     transactions = _open(settings, source, progress)
     findings = checks.run_checks(transactions, settings.horizon_days)
-    judged, doubts = judge(transactions, settings, progress)
+    judged, doubts = judge(transactions, settings, progress, settings.evaluation.origins)
     return replace(judged, findings=checks.findings_frame([*findings, *doubts]))
 
 

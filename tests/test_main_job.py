@@ -67,6 +67,10 @@ TABLES = {
     "leaderboard_value": frames.LEADERBOARD_VALUE,
     "leaderboard_churn": frames.LEADERBOARD_CHURN,
     "model_choice": frames.MODEL_CHOICE,
+    "differences": frames.DIFFERENCES,
+    "gates": frames.GATES,
+    "cohorts": frames.COHORTS,
+    "gains": frames.GAINS,
     "findings": frames.FINDINGS,
 }
 
@@ -181,8 +185,48 @@ def test_evaluate_prints_what_the_run_found(cli, run, folder):
     outcome = cli("evaluate", toml, "--json")
     assert outcome.code == 0
     judged = json.loads(outcome.out)
-    assert [row["gini"] for row in judged["value"]] == pytest.approx(list(run.leaderboard_value["gini"]))
-    assert judged["facts"]["cutoff"] == "1997-09-30"
+    assert judged["facts"]["cutoffs"] == ["1997-09-30", "1997-07-24", "1997-05-17"]
+    boards = {
+        cutoff: [row for row in judged["value"] if row["cutoff"] == cutoff]
+        for cutoff in [*judged["facts"]["cutoffs"], "all"]
+    }
+    newest = pd.DataFrame(boards["1997-09-30"]).drop(columns="cutoff")
+    pd.testing.assert_frame_equal(newest, run.leaderboard_value, check_exact=False, check_dtype=False)
+    mean = np.mean([board[0]["gini"] for cutoff, board in boards.items() if cutoff != "all"])
+    assert boards["all"][0]["gini"] == pytest.approx(mean)
+    assert {row["cutoff"] for row in judged["differences"]} == set(boards)
+    table = cli("evaluate", toml)
+    for words in ("mean over the 3 cutoffs", "less each other row", "Gates after 1997-09-30", "Jan 1997"):
+        assert words in table.out
+
+
+def test_no_better_than_naive_is_said_first(cli, run, folder, capsys):
+    from clvseg import cli as command_line
+
+    loud = run.findings[run.findings["code"] == "CLV006"]
+    assert len(loud)  # on the sample the ranking of risk is that of the days since the last order
+    command_line._print_alarm(run.findings)
+    assert capsys.readouterr().out.startswith("NO BETTER THAN A NAIVE BASELINE")
+    from clvseg.report.content import build
+
+    assert set(loud["found"]) <= {note.found for note in build(run).alarms}
+
+
+def test_gates_of_the_run_are_those_of_its_tables(run):
+    gates, verdict = run.gates, run.facts["gates"]
+    mine = gates[gates["model"] == run.facts["model_value"]]
+    assert len(mine) == 5
+    assert verdict["passed"] == bool(mine["passed"].all())
+    assert verdict["value"] == bool(mine.loc[mine["target"] == "value", "passed"].all())
+    board = run.leaderboard_value.set_index("model")
+    level = gates[(gates["gate"] == "level")].set_index("model")["measured"]
+    np.testing.assert_allclose(level[board.index], board["bias"].abs())
+
+
+def test_each_purchase_model_has_a_row(run):
+    for name in ("BG/NBD", "MBG/NBD", "Pareto/NBD", "MBG/CNBD-k"):
+        assert f"{name} + Gamma-Gamma" in set(run.leaderboard_value["model"])
+        assert name in set(run.leaderboard_churn["model"])
 
 
 @pytest.fixture(scope="module")
@@ -210,6 +254,8 @@ def test_mlflow_keeps_settings_metrics_and_candidates(run, published, store):
     )
     names = {child.info.run_name for child in children}
     assert names == {*run.leaderboard_value["model"], *run.leaderboard_churn["model"]}
+    assert parent.data.tags["clvseg.gates"] == ("passed" if run.facts["gates"]["passed"] else "not passed")
+    assert parent.data.tags["clvseg.gate.value.level"].startswith("pass: ")
     metrics = set(parent.data.metrics)
     assert all(set(child.data.metrics) <= metrics for child in children)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from typing import Any
 
 import pandas as pd
 
@@ -15,38 +15,35 @@ ABOUT = About(
     "well as the model. The model's scores then add cost, not knowledge.",
     "Rank by the naive rule, or give more history and columns; do not pay for the model's ranking.",
 )
+METRICS = {"value": ("gini", "Gini of value"), "churn": ("auc", "AUC of risk")}
 
 
-def check_naive(
-    board: pd.DataFrame, model: str, naive: Collection[str], metric: str, target: str
-) -> list[Finding]:
-    """Compare a model's row of a leaderboard with the best naive row.
+def check_naive(differences: pd.DataFrame, naive: tuple[str, ...]) -> list[Finding]:
+    """Compare the row in use with each naive row, customer by customer.
 
     Parameters
     ----------
-    board : DataFrame
-        :data:`clvseg.frames.LEADERBOARD_VALUE` or :data:`clvseg.frames.LEADERBOARD_CHURN`.
-    model : str
-        The row to judge.
-    naive : collection of str
-        Rows that are naive; those not on the board are ignored.
-    metric : str
-        ``"gini"`` or ``"auc"``; its ``_low`` column is the end of the interval.
-    target : str
-        What is ranked, in words.
+    differences : DataFrame
+        :data:`clvseg.frames.DIFFERENCES`: the row in use less each other row.
+    naive : tuple of str
+        Rows that are naive.
 
     Returns
     -------
     list of Finding
-        Serious where a naive row is at least as good, a warning where it lies within the model's interval.
+        At most one for the value and one for the risk: serious where a naive row is at least as good, a
+        warning where the paired interval of the difference holds 0.
     """
-    rows = board.set_index("model")
-    rivals = rows.loc[[name for name in naive if name in rows.index and name != model], metric]
-    if model not in rows.index or rivals.empty:
-        return []
-    best = float(rivals.max())
-    ours, low = rows.loc[[model], [metric, f"{metric}_low"]].to_numpy(dtype="float64")[0]
-    if low > best:
-        return []
-    found = f"{target}: {metric} {ours:.3f} (from {low:.3f}) for {model}, {best:.3f} for '{rivals.idxmax()}'."
-    return [ABOUT.finding("serious" if best >= ours else "warning", found)]
+    out = []
+    for target, (metric, words) in METRICS.items():
+        mine = differences[(differences["target"] == target) & (differences["metric"] == metric)]
+        rivals = mine[mine["other"].isin(naive)]
+        if rivals.empty or (rivals["low"] > 0).all():
+            continue
+        worst: Any = rivals.sort_values("low").iloc[0]
+        found = (
+            f"{words}: {worst['model']} is {worst['difference']:+.3f} against '{worst['other']}' "
+            f"(95 % interval of the difference {worst['low']:+.3f} to {worst['high']:+.3f})."
+        )
+        out.append(ABOUT.finding("serious" if (rivals["difference"] <= 0).any() else "warning", found))
+    return out

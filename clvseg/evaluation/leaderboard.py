@@ -15,8 +15,7 @@ from clvseg.churn.model import ChurnModel
 from clvseg.data.summary import outcomes
 from clvseg.data.transactions import Transactions
 from clvseg.errors import ConvergenceError
-from clvseg.evaluation import metrics
-from clvseg.evaluation.bootstrap import bootstrap
+from clvseg.evaluation.bootstrap import Bootstrap
 from clvseg.value.hybrid import HybridValueModel
 from clvseg.value.lifetimes_bridge import lifetimes_baseline
 
@@ -28,90 +27,67 @@ LIFETIMES_CHURN = "lifetimes BG/NBD"
 BOOSTED = "LightGBM alone"
 HYBRID = "clvseg hybrid"
 
+NAIVE_VALUE = (PAST_RATE, LAST_PERIOD)
+NAIVE_CHURN = (SINCE_LAST,)
+
 _SMALLEST = 1e-9
 
 
-def value_leaderboard(predictions: Mapping[str, FloatArray], actual: FloatArray, seed: int) -> pd.DataFrame:
-    """Measure predictions of revenue.
+def leaderboard(table: frames.Table, drawn: Bootstrap) -> pd.DataFrame:
+    """Every metric of every model with its 95 % interval.
 
     Parameters
     ----------
-    predictions : mapping of model to ndarray, shape (customers,)
-        Money.
-    actual : ndarray of float, shape (customers,)
-        Money that came.
-    seed : int
-        Of the bootstrap over customers, which gives the 95 % intervals.
+    table : Table
+        `frames.LEADERBOARD_VALUE` or `frames.LEADERBOARD_CHURN`.
+    drawn : Bootstrap
+        From `value_bootstrap` or `churn_bootstrap`.
 
     Returns
     -------
     DataFrame
-        Columns of `frames.LEADERBOARD_VALUE`, models in the order given.
-
-    Raises
-    ------
-    DataError
-        When nobody brought any revenue.
+        Columns of `table`, models in the order given.
     """
-    actual = np.asarray(actual, dtype=np.float64)
-    drawn = bootstrap(actual, predictions, ("gini", "bias"), seed)
     rows = []
-    for model, predicted in predictions.items():
-        gini, off = drawn.interval(model, "gini"), drawn.interval(model, "bias")
-        rows.append(
-            {
-                "model": model,
-                "gini": drawn.estimates[model, "gini"],
-                "gini_low": gini[0],
-                "gini_high": gini[1],
-                "spearman": metrics.spearman(actual, predicted),
-                "bias": drawn.estimates[model, "bias"],
-                "bias_low": off[0],
-                "bias_high": off[1],
-                "decile_error": metrics.decile_error(actual, predicted),
-                "top_decile": metrics.top_share(actual, predicted),
-                "mae": metrics.mean_absolute_error(actual, predicted),
-                "rmse": metrics.root_mean_squared_error(actual, predicted),
-            }
-        )
-    return frames.LEADERBOARD_VALUE.conform(pd.DataFrame(rows))
+    for model in drawn.models:
+        row: dict[str, object] = {"model": model}
+        for metric in drawn.metrics:
+            row[metric] = drawn.estimates[model, metric]
+            row[f"{metric}_low"], row[f"{metric}_high"] = drawn.interval(model, metric)
+        rows.append(row)
+    return table.conform(pd.DataFrame(rows))
 
 
-def churn_leaderboard(probabilities: Mapping[str, FloatArray], gone: FloatArray, seed: int) -> pd.DataFrame:
-    """Measure probabilities of no purchase.
+def differences(target: str, drawn: Bootstrap, model: str) -> pd.DataFrame:
+    """One row less each other row, on every metric, with paired 95 % intervals.
 
     Parameters
     ----------
-    probabilities : mapping of model to ndarray, shape (customers,)
-        0..1.
-    gone : ndarray of 0 or 1, shape (customers,)
-        1 where no purchase came.
-    seed : int
-        Of the bootstrap over customers, which gives the 95 % interval.
+    target : str
+        ``value`` or ``churn``.
+    drawn : Bootstrap
+        Of the leaderboard.
+    model : str
+        The row that is compared.
 
     Returns
     -------
     DataFrame
-        Columns of `frames.LEADERBOARD_CHURN`, models in the order given.
+        Columns of `frames.DIFFERENCES`.
     """
-    gone = np.asarray(gone, dtype=np.float64)
-    drawn = bootstrap(gone, probabilities, ("auc",), seed)
-    rows = []
-    for model, probability in probabilities.items():
-        low, high = drawn.interval(model, "auc")
-        rows.append(
-            {
-                "model": model,
-                "auc": drawn.estimates[model, "auc"],
-                "auc_low": low,
-                "auc_high": high,
-                "average_precision": metrics.average_precision(gone, probability),
-                "log_loss": metrics.log_loss(gone, probability),
-                "brier": metrics.brier(gone, probability),
-                "calibration_error": metrics.calibration_error(gone, probability),
-            }
-        )
-    return frames.LEADERBOARD_CHURN.conform(pd.DataFrame(rows))
+    rows = [
+        {
+            "target": target,
+            "metric": metric,
+            "model": model,
+            "other": other,
+            **drawn.difference(model, other, metric),
+        }
+        for metric in drawn.metrics
+        for other in drawn.models
+        if other != model
+    ]
+    return frames.DIFFERENCES.conform(pd.DataFrame(rows, columns=frames.DIFFERENCES.names))
 
 
 def lifetimes_rows(panel: Panel) -> pd.DataFrame | None:
@@ -126,7 +102,7 @@ def candidate_values(
     tx: Transactions,
     panel: Panel,
     value: HybridValueModel,
-    base_name: str,
+    bases: Mapping[str, pd.DataFrame],
     peer: pd.DataFrame | None,
 ) -> dict[str, FloatArray]:
     """Every row of the value leaderboard: predictions for ``panel.current``, nothing after its cutoff used.
@@ -139,8 +115,8 @@ def candidate_values(
         As of the cutoff.
     value : HybridValueModel
         Fitted on `panel`.
-    base_name : str
-        What to call the purchase and spend models' own row.
+    bases : mapping of purchase model to DataFrame
+        ``horizon_value`` and ``horizon_active`` of each purchase model, customers as in ``panel.current``.
     peer : DataFrame, optional
         From `lifetimes_rows`.
 
@@ -158,14 +134,15 @@ def candidate_values(
     }
     if peer is not None:
         rows[LIFETIMES_VALUE] = peer["expected_value"].to_numpy()
-    rows[base_name] = frame["horizon_value"].to_numpy()
+    for name, base in bases.items():
+        rows[f"{name} + Gamma-Gamma"] = base["horizon_value"].to_numpy()
     if value.parts:
         rows[BOOSTED] = _boosted_value(panel, value)
     return {**rows, HYBRID: value.predict(frame)}
 
 
 def candidate_probabilities(
-    panel: Panel, churn: ChurnModel, base_name: str, peer: pd.DataFrame | None
+    panel: Panel, churn: ChurnModel, bases: Mapping[str, pd.DataFrame], peer: pd.DataFrame | None
 ) -> dict[str, FloatArray]:
     """Every row of the churn leaderboard: P(no purchase) for ``panel.current``.
 
@@ -176,7 +153,8 @@ def candidate_probabilities(
     rows = {SINCE_LAST: since_last_probability(panel)}
     if peer is not None:
         rows[LIFETIMES_CHURN] = np.exp(-peer["expected_purchases"].to_numpy())
-    rows[base_name] = 1.0 - frame["horizon_active"].to_numpy()
+    for name, base in bases.items():
+        rows[name] = 1.0 - base["horizon_active"].to_numpy()
     if churn.parts:
         rows[BOOSTED] = _boosted_probability(panel, churn)
     return {**rows, HYBRID: churn.predict_proba(frame)[:, 1]}

@@ -17,10 +17,10 @@ FloatArray = NDArray[np.float64]
 
 DECILES = 10
 CALIBRATION_BINS = 15
-_SMALLEST_PROBABILITY = 1e-15
+SMALLEST_PROBABILITY = 1e-15
 
 
-def _pair(actual: ArrayLike, predicted: ArrayLike) -> tuple[FloatArray, FloatArray]:
+def pair(actual: ArrayLike, predicted: ArrayLike) -> tuple[FloatArray, FloatArray]:
     """Both as finite float64 arrays of one shape (customers,)."""
     left, right = np.asarray(actual, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
     if left.ndim != 1 or left.shape != right.shape or len(left) == 0:
@@ -37,7 +37,7 @@ def _pair(actual: ArrayLike, predicted: ArrayLike) -> tuple[FloatArray, FloatArr
 
 
 def _valued(actual: ArrayLike, predicted: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    left, right = _pair(actual, predicted)
+    left, right = pair(actual, predicted)
     if left.sum() <= 0:
         raise DataError(
             "accuracy of value cannot be measured without later revenue.",
@@ -114,7 +114,7 @@ def spearman(actual: ArrayLike, predicted: ArrayLike) -> float:
     >>> round(spearman([0, 0, 10, 30], [1, 2, 3, 4]), 4)
     0.9487
     """
-    actual, predicted = _pair(actual, predicted)
+    actual, predicted = pair(actual, predicted)
     ranks = pd.DataFrame({"a": actual, "p": predicted}).rank().to_numpy()
     ranks = ranks - ranks.mean(axis=0)
     norm = np.sqrt((ranks**2).sum(axis=0).prod())
@@ -223,20 +223,20 @@ def mean_absolute_error(actual: ArrayLike, predicted: ArrayLike) -> float:
 
     Not for choosing between models: with most customers at zero it rewards predicting too little.
     """
-    actual, predicted = _pair(actual, predicted)
+    actual, predicted = pair(actual, predicted)
     return float(np.abs(predicted - actual).mean())
 
 
 def root_mean_squared_error(actual: ArrayLike, predicted: ArrayLike) -> float:
     """Square root of the mean of (predicted - actual)^2, in money."""
-    actual, predicted = _pair(actual, predicted)
+    actual, predicted = pair(actual, predicted)
     return float(np.sqrt(np.square(predicted - actual).mean()))
 
 
 def interval_coverage(actual: ArrayLike, low: ArrayLike, high: ArrayLike) -> float:
     """Share of customers with low <= actual <= high."""
-    actual, low = _pair(actual, low)
-    _, high = _pair(actual, high)
+    actual, low = pair(actual, low)
+    _, high = pair(actual, high)
     return float(((low <= actual) & (actual <= high)).mean())
 
 
@@ -258,7 +258,7 @@ def roc_auc(event: ArrayLike, probability: ArrayLike) -> float:
     >>> roc_auc([0, 0, 1, 1], [0.1, 0.4, 0.4, 0.8])
     0.875
     """
-    event, probability = _pair(event, probability)
+    event, probability = pair(event, probability)
     with_event = event.sum()
     without = len(event) - with_event
     if with_event == 0 or without == 0:
@@ -278,7 +278,7 @@ def average_precision(event: ArrayLike, probability: ArrayLike) -> float:
     >>> round(average_precision([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]), 4)
     0.8333
     """
-    event, probability = _pair(event, probability)
+    event, probability = pair(event, probability)
     if event.sum() == 0:
         return 0.0
     order, starts = tie_groups(probability)
@@ -292,14 +292,14 @@ def log_loss(event: ArrayLike, probability: ArrayLike) -> float:
 
     Probabilities are kept within 1e-15 of 0 and 1.
     """
-    event, probability = _pair(event, probability)
+    event, probability = pair(event, probability)
     right = np.where(event == 1, probability, 1 - probability)
-    return float(-np.log(np.clip(right, _SMALLEST_PROBABILITY, 1)).mean())
+    return float(-np.log(np.clip(right, SMALLEST_PROBABILITY, 1)).mean())
 
 
 def brier(event: ArrayLike, probability: ArrayLike) -> float:
     """Mean of (probability - event)^2."""
-    event, probability = _pair(event, probability)
+    event, probability = pair(event, probability)
     return float(np.square(probability - event).mean())
 
 
@@ -319,7 +319,7 @@ def reliability_table(event: ArrayLike, probability: ArrayLike, bins: int = CALI
     0    1          2       0.15       0.0
     1    2          2       0.70       1.0
     """
-    event, probability = _pair(event, probability)
+    event, probability = pair(event, probability)
     order, starts = tie_groups(-probability)
     came, said = _tie_means(event, order, starts), probability[order]
     edges = np.unique(np.linspace(0, len(event), bins + 1).astype(np.int64))
@@ -359,6 +359,6 @@ def lift(event: ArrayLike, probability: ArrayLike, share: float = 0.1) -> float:
     >>> lift([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8], share=0.25)
     2.0
     """
-    event, probability = _pair(event, probability)
+    event, probability = pair(event, probability)
     top = max(1, round(share * len(event)))
     return top_share(event, probability, share) * len(event) / top

@@ -88,7 +88,7 @@ def _value_tiles(run: Run, board: pd.DataFrame) -> list[Tile]:
     return [
         Tile(
             "Revenue of the top tenth",
-            words.percent(row["top_decile"]),
+            words.percent(row["top_10"]),
             f"of later revenue came from the tenth we ranked highest; chance would be 10{words.NBSP}%",
         ),
         Tile(
@@ -143,7 +143,7 @@ def _comparisons(value: pd.DataFrame, churn: pd.DataFrame) -> list[str]:
 
 
 def _coverage(run: Run) -> str:
-    share, level = run.facts["coverage"], run.facts["total"]["level"]
+    share, level = run.facts["intervals"]["coverage"], run.facts["intervals"]["level"]
     return (
         f"The later revenue of {words.percent(share)} of the customers lay within their "
         f"{words.percent(level)} interval."
@@ -162,7 +162,7 @@ def _value_board(run: Run, board: pd.DataFrame) -> Table:
         (
             Cell(row.model),
             Cell(f"{row.gini:.3f}".replace("-", words.MINUS), _span(row.gini_low, row.gini_high)),
-            Cell(words.percent(row.top_decile)),
+            Cell(words.percent(row.top_10)),
             Cell(words.signed_percent(row.bias), _span(row.bias_low, row.bias_high, "percent")),
             Cell(words.percent(row.decile_error)),
             Cell(f"{row.spearman:.3f}".replace("-", words.MINUS)),

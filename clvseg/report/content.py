@@ -15,6 +15,8 @@ from clvseg.report.parts import Card, Cell, Content, Drivers, Note, Table, Tile,
 from clvseg.report.terms import glossary
 from clvseg.run import Run
 
+# No better than a naive row: said at the top whatever its severity.
+LOUD = "CLV006"
 SEVERITIES = ("serious", "warning", "info")
 
 
@@ -38,7 +40,7 @@ def build(run: Run) -> Content:
         title="Customer value and risk",
         subtitle=f"{run.settings.name}, as of {words.day(run.as_of)}",
         unit_note=f"Amounts in {currency}." if currency else "Amounts are in the data's currency.",
-        alarms=tuple(note for note in notes if note.severity == "serious"),
+        alarms=tuple(note for note in notes if note.severity == "serious" or note.code == LOUD),
         tiles=_tiles(run),
         takeaways=tuple(_takeaways(run)),
         segments=_segment_table(run),

@@ -94,7 +94,8 @@ def run_metrics(run: Run) -> dict[str, float]:
         "predicted_revenue_high": total["high"],
         "value_at_risk": float(run.scores["value_at_risk"].sum()),
         "expected_churners": facts["expected_churners"],
-        "interval_coverage": facts["coverage"],
+        "interval_coverage": facts["intervals"]["coverage"],
+        "interval_width": facts["intervals"]["width"],
         "segments": float(len(run.segments)),
         "findings": float(len(run.findings)),
         "findings_serious": float((run.findings["severity"] == "serious").sum()),
@@ -125,6 +126,7 @@ def _log_head(mlflow: Any, run: Run, files: Path) -> Any:
             "clvseg.cutoff": facts["cutoff"],
             "clvseg.folder": str(files.resolve()),
             "mlflow.note.content": card,
+            **_gate_tags(run),
         }
     )
     mlflow.log_text(card, "model_card.md")
@@ -147,6 +149,19 @@ def _log_head(mlflow: Any, run: Run, files: Path) -> Any:
     )
     mlflow.log_input(holdout, context="evaluation")
     return holdout
+
+
+def _gate_tags(run: Run) -> dict[str, str]:
+    """Say of each gate whether the row in use passes it, with the number, and who would be chosen."""
+    verdict, gates = run.facts["gates"], run.gates
+    tags = {"clvseg.gates": "passed" if verdict["passed"] else "not passed"}
+    for target in ("value", "churn"):
+        tags[f"clvseg.champion.{target}"] = verdict[f"champion_{target}"] or "none"
+        mine = gates[(gates["target"] == target) & (gates["model"] == run.facts[f"model_{target}"])]
+        for gate in mine.itertuples():
+            found = f"{gate.measured:.4f} (limit {gate.limit:g})"
+            tags[f"clvseg.gate.{target}.{gate.gate}"] = f"{'pass' if gate.passed else 'fail'}: {found}"
+    return tags
 
 
 def _log_files(mlflow: Any, run: Run, files: Path) -> None:

@@ -14,16 +14,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
+from clvseg import frames
 from clvseg.boosting import Panel
 from clvseg.churn.model import ChurnModel
 from clvseg.config import ColumnSettings, DataSettings
 from clvseg.data.summary import outcomes
 from clvseg.data.transactions import Transactions
 from clvseg.evaluation import leaderboard as lb
-from clvseg.evaluation.bootstrap import bootstrap
+from clvseg.evaluation.bootstrap import Bootstrap, churn_bootstrap, value_bootstrap
 from clvseg.evaluation.metrics import interval_coverage
 from clvseg.value import GammaGammaModel, ParetoNBDModel, ValueModel
 from clvseg.value.hybrid import HybridValueModel
@@ -31,7 +31,7 @@ from clvseg.value.intervals import ValueIntervals
 from clvseg.value.origins import build_panel
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
-BASE = "Pareto/NBD + Gamma-Gamma"
+BASE = "Pareto/NBD"
 SEED = 1
 
 
@@ -107,21 +107,24 @@ def judge(tx: Transactions, cutoff: dt.date, days: int) -> Result:
     later = outcomes(tx, cutoff, days)
     money, gone = later["value"].to_numpy(), 1 - later["active"].to_numpy()
     peer = lb.lifetimes_rows(panel)
-    values = lb.candidate_values(tx, panel, value, BASE, peer)
-    risks = lb.candidate_probabilities(panel, churn, BASE.split(" +")[0], peer)
-    by_value, by_risk = lb.value_leaderboard(values, money, SEED), lb.churn_leaderboard(risks, gone, SEED)
+    bases = {BASE: panel.current}
+    values = lb.candidate_values(tx, panel, value, bases, peer)
+    risks = lb.candidate_probabilities(panel, churn, bases, peer)
+    drawn, drawn_risk = value_bootstrap(money, values, SEED), churn_bootstrap(gone, risks, SEED)
+    by_value = lb.leaderboard(frames.LEADERBOARD_VALUE, drawn)
+    by_risk = lb.leaderboard(frames.LEADERBOARD_CHURN, drawn_risk)
     band = intervals.predict(values[lb.HYBRID], risks[lb.HYBRID])
     low, high = intervals.total(values[lb.HYBRID])
     ours, ours_risk = by_value.iloc[-1], by_risk.iloc[-1]
     summary = {
         "cutoff": cutoff.isoformat(),
         "Gini": f"{ours['gini']:.4f}",
-        "difference to the best other row": against(money, values, by_value, "gini"),
+        "difference to the best other row": against(drawn, by_value, "gini"),
         "bias": f"{ours['bias']:+.1%}",
         "decile error": f"{ours['decile_error']:.3f}",
         "Spearman": f"{ours['spearman']:.3f}",
         "AUC": f"{ours_risk['auc']:.4f}",
-        "difference to the best other row ": against(gone, risks, by_risk, "auc"),
+        "difference to the best other row ": against(drawn_risk, by_risk, "auc"),
         "calibration": f"{ours_risk['calibration_error']:.3f}",
         "80 % intervals held": f"{interval_coverage(money, band['low'], band['high']):.0%}",
         "total / actual": f"{values[lb.HYBRID].sum() / money.sum():.2f} "
@@ -133,17 +136,22 @@ def judge(tx: Transactions, cutoff: dt.date, days: int) -> Result:
     return Result(by_value, by_risk, summary)
 
 
-def against(actual: np.ndarray, predictions: dict[str, np.ndarray], table: pd.DataFrame, metric: str) -> str:
+def against(drawn: Bootstrap, table: pd.DataFrame, metric: str) -> str:
     """Hybrid less the best other row, with its 95 % interval."""
     others = table[table["model"] != lb.HYBRID]
     best = str(others.loc[others[metric].idxmax(), "model"])
-    pair = {lb.HYBRID: predictions[lb.HYBRID], best: predictions[best]}
-    gap = bootstrap(actual, pair, (metric,), SEED).difference(lb.HYBRID, best, metric)
+    gap = drawn.difference(lb.HYBRID, best, metric)
     return f"{gap['difference']:+.4f} ({gap['low']:+.4f} to {gap['high']:+.4f}) {best}"
 
 
 def doubts(panel: Panel, value: HybridValueModel, churn: ChurnModel) -> str:
     return "; ".join(dict.fromkeys(text for text in (panel.reason, value.reason, churn.reason) if text))
+
+
+def shown(board: pd.DataFrame) -> pd.DataFrame:
+    """The leaderboard with the intervals of its main metrics only."""
+    keep = ("gini", "bias", "auc")
+    return board[[name for name in board if not name.endswith(("_low", "_high")) or name.startswith(keep)]]
 
 
 def markdown(table: pd.DataFrame, digits: int = 3) -> str:
@@ -166,8 +174,8 @@ def main() -> None:
         cutoffs = case.cutoffs[:1] if arguments.named else case.cutoffs
         results = [judge(tx, cutoff, case.days) for cutoff in cutoffs]
         print(f"## {name}\n\nCutoff {cutoffs[0]}, {case.days} days.\n")
-        print(markdown(results[0].value.drop(columns=["mae", "rmse"])), end="\n\n")
-        print(markdown(results[0].churn), end="\n\n")
+        print(markdown(shown(results[0].value)), end="\n\n")
+        print(markdown(shown(results[0].churn)), end="\n\n")
         print(markdown(pd.DataFrame([result.summary for result in results])), end="\n\n", flush=True)
 
 

@@ -22,7 +22,7 @@ from clvseg.checks import (
     findings_frame,
 )
 from clvseg.errors import ConfigError
-from clvseg.frames import FINDINGS, LATER
+from clvseg.frames import DIFFERENCES, FINDINGS, LATER
 
 
 @pytest.mark.parametrize(
@@ -60,19 +60,23 @@ def test_a_fallback_is_said_for_each_target_and_reason():
 
 
 @pytest.mark.parametrize(
-    ("ours", "low", "severity"), [(0.72, 0.70, None), (0.70, 0.67, "warning"), (0.68, 0.66, "serious")]
+    ("difference", "low", "severity"),
+    [(0.02, 0.01, None), (0.02, -0.01, "warning"), (-0.02, -0.03, "serious")],
 )
-def test_naive(ours, low, severity):
-    board = pd.DataFrame(
-        {"model": ["hybrid", "rate", "last year"], "gini": [ours, 0.682, 0.5], "gini_low": [low, 0.66, 0.4]}
-    )
-    findings = check_naive(board, "hybrid", ["rate", "last year", "not there"], "gini", "later revenue")
-    assert [finding.severity for finding in findings] == ([severity] if severity else [])
+def test_naive_is_judged_by_the_paired_difference(difference, low, severity):
+    rows = [
+        ("value", "gini", "hybrid", "rate", difference, low, 0.04, 0.9),
+        ("value", "gini", "hybrid", "last year", 0.2, 0.1, 0.3, 1.0),
+        ("value", "mae", "hybrid", "rate", -9.0, -9.0, -9.0, 0.0),
+        ("churn", "auc", "hybrid", "a real model", -0.1, -0.2, -0.01, 0.0),
+    ]
+    found = check_naive(pd.DataFrame(rows, columns=DIFFERENCES.names), ("rate", "last year"))
+    assert [finding.severity for finding in found] == ([severity] if severity else [])
     if severity:
-        assert findings[0].found == (
-            f"later revenue: gini {ours:.3f} (from {low:.3f}) for hybrid, 0.682 for 'rate'."
+        assert found[0].found == (
+            f"Gini of value: hybrid is {difference:+.3f} against 'rate' "
+            f"(95 % interval of the difference {low:+.3f} to +0.040)."
         )
-    assert check_naive(board, "hybrid", [], "gini", "later revenue") == []
 
 
 def test_another_purchase_model_fits_better():

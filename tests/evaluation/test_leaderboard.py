@@ -14,6 +14,7 @@ from clvseg.data.summary import outcomes
 from clvseg.data.transactions import Transactions
 from clvseg.errors import DataError
 from clvseg.evaluation import leaderboard as lb
+from clvseg.evaluation.bootstrap import churn_bootstrap, value_bootstrap
 from clvseg.value import GammaGammaModel, ModifiedBetaGeoModel, ValueModel
 from clvseg.value.hybrid import HybridValueModel
 from clvseg.value.origins import build_panel
@@ -33,10 +34,12 @@ def judged():
 
 def test_value_rows(judged):
     tx, panel, value, _, later = judged
-    rows = lb.candidate_values(tx, panel, value, "MBG/NBD", lb.lifetimes_rows(panel))
-    assert list(rows)[:4] == [lb.PAST_RATE, lb.LAST_PERIOD, lb.LIFETIMES_VALUE, "MBG/NBD"]
+    rows = lb.candidate_values(tx, panel, value, {"MBG/NBD": panel.current}, lb.lifetimes_rows(panel))
+    assert list(rows)[:4] == [lb.PAST_RATE, lb.LAST_PERIOD, lb.LIFETIMES_VALUE, "MBG/NBD + Gamma-Gamma"]
     assert list(rows)[-1] == lb.HYBRID
-    table = lb.value_leaderboard(rows, later["value"].to_numpy(), seed=1)
+    table = lb.leaderboard(
+        frames.LEADERBOARD_VALUE, value_bootstrap(later["value"].to_numpy(), rows, seed=1, draws=100)
+    )
     assert list(table.columns) == frames.LEADERBOARD_VALUE.names
     assert list(table["model"]) == list(rows)
     assert (table["gini_low"] <= table["gini"]).all()
@@ -49,18 +52,20 @@ def test_value_rows(judged):
 
 def test_churn_rows_are_probabilities(judged):
     _, panel, _, churn, later = judged
-    rows = lb.candidate_probabilities(panel, churn, "MBG/NBD", lb.lifetimes_rows(panel))
+    rows = lb.candidate_probabilities(panel, churn, {"MBG/NBD": panel.current}, lb.lifetimes_rows(panel))
     assert list(rows)[:3] == [lb.SINCE_LAST, lb.LIFETIMES_CHURN, "MBG/NBD"]
     for probability in rows.values():
         assert ((probability > 0) & (probability <= 1)).all()
-    table = lb.churn_leaderboard(rows, 1 - later["active"].to_numpy(), seed=1)
+    table = lb.leaderboard(
+        frames.LEADERBOARD_CHURN, churn_bootstrap(1 - later["active"].to_numpy(), rows, seed=1, draws=100)
+    )
     assert list(table.columns) == frames.LEADERBOARD_CHURN.names
     assert (table["auc"] > 0.6).all()
 
 
 def test_past_rate_by_hand(judged):
     tx, panel, value, _, _ = judged
-    rate = lb.candidate_values(tx, panel, value, "base", None)[lb.PAST_RATE]
+    rate = lb.candidate_values(tx, panel, value, {}, None)[lb.PAST_RATE]
     place = int(panel.current["frequency"].to_numpy().argmax())
     customer = panel.current.iloc[place]
     assert rate[place] == pytest.approx(customer["frequency"] / customer["T"] * DAYS * customer["mean_spend"])
@@ -70,7 +75,7 @@ def test_past_rate_by_hand(judged):
 def test_last_period_by_hand(judged):
     tx, panel, value, _, _ = judged
     last = pd.Series(
-        lb.candidate_values(tx, panel, value, "base", None)[lb.LAST_PERIOD], index=panel.current.index
+        lb.candidate_values(tx, panel, value, {}, None)[lb.LAST_PERIOD], index=panel.current.index
     )
     known = outcomes(tx, CUTOFF - dt.timedelta(days=DAYS), DAYS)["value"]
     assert last[known.index].to_numpy() == pytest.approx(known.to_numpy())
@@ -92,11 +97,11 @@ def test_days_since_last_order_ranks_by_days_alone(judged):
 
 def test_the_candidates_do_not_look_beyond_the_cutoff(judged):
     tx, panel, value, *_ = judged
-    blind = lb.candidate_values(tx.split(CUTOFF), panel, value, "base", None)
-    for name, predicted in lb.candidate_values(tx, panel, value, "base", None).items():
+    blind = lb.candidate_values(tx.split(CUTOFF), panel, value, {}, None)
+    for name, predicted in lb.candidate_values(tx, panel, value, {}, None).items():
         assert np.array_equal(predicted, blind[name]), name
 
 
 def test_an_empty_later_period_is_an_error(judged):
     with pytest.raises(DataError, match="without later revenue"):
-        lb.value_leaderboard({"m": np.ones(3)}, np.zeros(3), seed=1)
+        value_bootstrap(np.zeros(3), {"m": np.ones(3)}, seed=1)

@@ -11,6 +11,7 @@ import pytest
 
 from clvseg import frames
 from clvseg.config import Settings
+from clvseg.evaluation.gates import GATES
 from clvseg.run import Run
 
 SPECS = [
@@ -71,7 +72,9 @@ def build_run(
         "as_of": "1998-06-30", "cutoff": "1997-09-30", "first_day": "1997-01-01", "horizon_days": 273, "holdout_days": 273,
         "customers": customers, "currency": currency, "data_hash": "9f2c1d77aa01b2c3", "base_model": "mbg_nbd", "version": "0.1.0",
         "total": {"predicted": total, "low": total * 0.93, "high": total * 1.06, "level": 0.8},
-        "model_value": "hybrid", "model_churn": "hybrid", "coverage": 0.83,
+        "model_value": "hybrid", "model_churn": "hybrid", "cutoffs": ["1997-09-30"], "left_out": {},
+        "intervals": {"level": 0.8, "coverage": 0.83, "coverage_low": 0.825, "coverage_high": 0.835, "width": 61.0, "below": 0.06, "above": 0.11},
+        "gates": {"passed": False, "cutoff": "1997-09-30", "value": True, "churn": False, "champion_value": "hybrid", "champion_churn": None},
         "holdout_total": {"predicted": total * 0.91, "low": total * 0.8, "high": total * 1.02, "actual": total},
         "expected_churners": float(scores["churn_probability"].sum()),
     }  # fmt: skip
@@ -86,6 +89,10 @@ def build_run(
         later=frames.LATER.conform(_later(rng, table)),
         leaderboard_value=frames.LEADERBOARD_VALUE.conform(_value_board(scale)),
         leaderboard_churn=frames.LEADERBOARD_CHURN.conform(_churn_board()),
+        differences=_differences(),
+        gates=_gates(),
+        cohorts=_cohorts(scale),
+        gains=_gains(),
         findings=frames.FINDINGS.conform(pd.DataFrame(FINDINGS[:findings], columns=frames.FINDINGS.names)),
         deciles=_deciles(scale, customers),
         calibration=_calibration(customers),
@@ -205,10 +212,57 @@ def _value_board(scale: float) -> pd.DataFrame:
         rows, columns=["model", "gini", "bias", "decile_error", "top_decile", "spearman", "mae"]
     )
     frame["mae"] *= scale
-    return frame.assign(
-        gini_low=frame["gini"] - 0.013, gini_high=frame["gini"] + 0.012, bias_low=frame["bias"] - 0.05,
-        bias_high=frame["bias"] + 0.05, rmse=frame["mae"] * 2.7,
-    )  # fmt: skip
+    frame = frame.assign(
+        rmse=frame["mae"] * 2.7, top_1=0.14, top_5=0.37, top_10=frame.pop("top_decile"), top_20=0.7
+    )
+    return _with_intervals(frame, frames.LEADERBOARD_VALUE)
+
+
+def _with_intervals(frame: pd.DataFrame, table: frames.Table) -> pd.DataFrame:
+    for name in table.names:
+        if name.endswith("_low"):
+            metric = name.removesuffix("_low")
+            frame[name], frame[f"{metric}_high"] = frame[metric] - 0.013, frame[metric] + 0.012
+    return frame
+
+
+def _differences() -> pd.DataFrame:
+    rows = [
+        ("value", "gini", "hybrid", "past rate x horizon", 0.04, 0.03, 0.05, 1.0),
+        ("value", "gini", "hybrid", "LightGBM alone", 0.001, -0.002, 0.004, 0.7),
+        ("churn", "auc", "hybrid", "days since last order", 0.011, -0.001, 0.02, 0.96),
+        ("churn", "auc", "hybrid", "lifetimes BG/NBD", 0.007, 0.002, 0.012, 1.0),
+    ]
+    return frames.DIFFERENCES.conform(pd.DataFrame(rows, columns=frames.DIFFERENCES.names))
+
+
+def _gates() -> pd.DataFrame:
+    measured = {"value": (0.03, 0.09, 0.09), "churn": (-0.001, 0.021)}
+    rows = [
+        (g.target, model, g.name, value, g.limit, g.passes(value), g.rule, g.reason)
+        for model in ("hybrid", "LightGBM alone")
+        for target in ("value", "churn")
+        for g, value in zip([g for g in GATES if g.target == target], measured[target], strict=True)
+    ]
+    return frames.GATES.conform(pd.DataFrame(rows, columns=frames.GATES.names))
+
+
+def _cohorts(scale: float) -> pd.DataFrame:
+    frame = pd.DataFrame({"cohort": ["Jan 1997", "Feb 1997", "Mar 1997"], "customers": [7_846, 8_476, 7_248]})
+    frame = frame.assign(predicted=240_000 * scale, actual=250_000 * scale, bias=[-0.04, 0.05, -0.12])
+    return frames.COHORTS.conform(frame.assign(bias_low=frame["bias"] - 0.05, bias_high=frame["bias"] + 0.05))
+
+
+def _gains() -> pd.DataFrame:
+    share = np.arange(1, 101) / 100
+    parts = [
+        pd.DataFrame(
+            {"model": model, "share": share, "gain": share**power, "best": np.minimum(share / 0.7, 1)}
+        )
+        for model, power in (("hybrid", 0.7), ("days since last order", 0.75))
+    ]
+    frame = pd.concat(parts, ignore_index=True)
+    return frames.GAINS.conform(frame.assign(lift=frame["gain"] / frame["share"]))
 
 
 def _churn_board() -> pd.DataFrame:
@@ -220,14 +274,20 @@ def _churn_board() -> pd.DataFrame:
     ]
     names = ["model", "auc", "average_precision", "log_loss", "brier", "calibration_error"]
     frame = pd.DataFrame(rows, columns=names)
-    return frame.assign(auc_low=frame["auc"] - 0.007, auc_high=frame["auc"] + 0.007)
+    return _with_intervals(frame.assign(lift_10=1.4, lift_quality=0.55), frames.LEADERBOARD_CHURN)
 
 
 def _deciles(scale: float, customers: int) -> pd.DataFrame:
     predicted = np.array([172, 62, 34, 21, 14, 10, 7, 5, 3.4, 1.9]) * scale * (customers // 10)
     actual = np.array([174, 58, 36, 19, 15, 11, 7.5, 4, 3.1, 2.2]) * scale * (customers // 10)
     return pd.DataFrame(
-        {"decile": range(1, 11), "customers": customers // 10, "predicted": predicted, "actual": actual}
+        {
+            "decile": range(1, 11),
+            "customers": customers // 10,
+            "predicted": predicted,
+            "actual": actual,
+            "covered": 0.8,
+        }
     )
 
 
