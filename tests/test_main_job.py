@@ -314,7 +314,7 @@ def test_a_store_that_cannot_be_written_is_said_and_the_files_are_complete(run, 
     (tmp_path / "mlruns").write_text("a file where the store's folder should be")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    with pytest.raises(ClvsegError, match="MLflow store .* could not be used"):
+    with pytest.raises(ClvsegError, match=r"MLflow store .* could not be used"):
         clvseg.publish(run)
     folders = sorted((Path(run.settings.output) / "runs").iterdir())
     pd.testing.assert_frame_equal(Run.load(folders[-1]).scores, run.scores)

@@ -37,7 +37,8 @@ def model_card(run: Run) -> str:
         "## Accuracy",
         f"Fitted on what was known on {facts['cutoff']}, judged on the {facts['holdout_days']} days after; "
         "95 % bootstrap intervals over customers. "
-        f"{facts['intervals']['coverage']:.0%} of the customers lay within their {total['level']:.0%} interval.",
+        f"{facts['intervals']['coverage']:.0%} of the customers lay within their "
+        f"{total['level']:.0%} interval.",
         _board(
             run.leaderboard_value,
             {"gini": "Gini", "spearman": "Spearman", "bias": "bias", "decile_error": "decile error"},

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from clvseg.evaluation.bootstrap import bootstrap
+from clvseg.evaluation.bootstrap import churn_bootstrap, value_bootstrap
 from clvseg.run import Run
 from clvseg.scores import predict_with
 
@@ -121,12 +121,12 @@ def compare_on_holdout(run: Run, theirs: Any) -> dict[str, dict[str, float]]:
     own, seed = run.holdout, run.settings.seed
     gone = 1.0 - own["actual_active"].to_numpy()
     targets = {
-        "Gini": ("gini", own["actual_value"].to_numpy(), "predicted_value"),
-        "AUC": ("auc", gone, "churn_probability"),
+        "Gini": ("gini", value_bootstrap, own["actual_value"].to_numpy(), "predicted_value"),
+        "AUC": ("auc", churn_bootstrap, gone, "churn_probability"),
     }
     return {
-        title: bootstrap(
-            actual, {"new": own[column].to_numpy(), "champion": theirs[column].to_numpy()}, (metric,), seed
+        title: draw(
+            actual, {"new": own[column].to_numpy(), "champion": theirs[column].to_numpy()}, seed
         ).difference("new", "champion", metric)
-        for title, (metric, actual, column) in targets.items()
+        for title, (metric, draw, actual, column) in targets.items()
     }

@@ -20,7 +20,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def with_facts(run, **facts):
-    return replace(run, facts={**run.facts, **facts})
+    """The run with other facts; of its gates, those given."""
+    gates = {**run.facts["gates"], **facts.get("gates", {})}
+    return replace(run, facts={**run.facts, **facts, "gates": gates})
 
 
 @pytest.fixture(scope="session")

@@ -59,7 +59,7 @@ def test_the_metrics_are_on_the_model_too(mlflow, published):
 
 @pytest.mark.slow
 def test_the_champion_moves_only_when_the_gates_pass_and_it_is_no_worse(mlflow, run, published, folder):
-    """Versions in a row: without gates, failing, passing, worse, as good, and two that cannot be compared."""
+    """Versions in a row: failing twice, passing, worse, as good, and two that cannot be compared."""
     settings = run.settings.model_copy(update={"name": "contest"})
 
     def log(holdout=run.holdout, **facts):
@@ -73,7 +73,7 @@ def test_the_champion_moves_only_when_the_gates_pass_and_it_is_no_worse(mlflow, 
     )
     good, bad = {"passed": True}, {"passed": False}
     steps = [
-        ({}, 1, None, "challenger: gates not judged"),
+        ({}, 1, None, "challenger: gates not passed"),
         ({"gates": bad}, 2, None, "challenger: gates not passed"),
         ({"gates": good}, 3, 3, "champion: gates passed, there was no champion"),
         ({"gates": good, "holdout": worse}, 4, 3, "challenger: gates passed, worse than version 3: Gini -"),
