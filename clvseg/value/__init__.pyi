@@ -4,11 +4,14 @@ from .bgbb import BetaGeoBetaBinomModel as BetaGeoBetaBinomModel
 from .fit import FitReport as FitReport
 from .kinds import MODELS as MODELS
 from .pareto_nbd import ParetoNBDModel as ParetoNBDModel
+from .posterior import Posterior as Posterior
+from .posterior import sample_posterior as sample_posterior
 from .purchases import NEW_CUSTOMER as NEW_CUSTOMER
 from .purchases import PurchaseModel as PurchaseModel
 from .regular import ModifiedBetaGeoCNBDModel as ModifiedBetaGeoCNBDModel
 from .sbg import ShiftedBetaGeoModel as ShiftedBetaGeoModel
 from .spend import GammaGammaModel as GammaGammaModel
+from .uncertainty import OutcomeIntervals as OutcomeIntervals
 from .uncertainty import Outcomes as Outcomes
 from .value_model import ValueModel as ValueModel
 
@@ -21,9 +24,12 @@ __all__ = [
     "GammaGammaModel",
     "ModifiedBetaGeoCNBDModel",
     "ModifiedBetaGeoModel",
+    "OutcomeIntervals",
     "Outcomes",
     "ParetoNBDModel",
+    "Posterior",
     "PurchaseModel",
     "ShiftedBetaGeoModel",
     "ValueModel",
+    "sample_posterior",
 ]

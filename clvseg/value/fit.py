@@ -116,6 +116,31 @@ class Coordinates:
         return at
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A likelihood around its optimum, as samplers want it.
+
+    Attributes
+    ----------
+    objective : callable
+        Mean log-likelihood per customer with derivatives, in coordinates.
+    coordinates : Coordinates
+        Their meaning and box.
+    units : ndarray, shape (k,)
+        What one internal unit of each parameter is in days or money.
+    n : float
+        Customers.
+    optimum : ndarray, shape (k,)
+        Coordinates of the estimate.
+    """
+
+    objective: Objective
+    coordinates: Coordinates
+    units: Array
+    n: float
+    optimum: Array
+
+
 def search(
     objectives: Sequence[Objective], starts: Sequence[Array], coordinates: Coordinates, what: str
 ) -> Optimum:

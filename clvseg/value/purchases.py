@@ -19,7 +19,8 @@ from ..errors import DataError, MissingColumnsError
 from .equations.counts import Counts, count_histories
 from .equations.newton import Optimum, maximise
 from .equations.types import Array
-from .fit import Coordinates, FitReport, covariance, report, search
+from .fit import Coordinates, FitReport, Target, covariance, report, search
+from .uncertainty import HasParameterDraws
 
 # Histories on which the starts are tried, and on which the best is brought near its end.
 _COARSE = (2_000, 20_000)
@@ -33,7 +34,7 @@ NEW_CUSTOMER = pd.DataFrame({"frequency": [0], "recency": [0], "T": [0]})
 TIMES = (float(np.log(1e-6)), float(np.log(1e6)))
 
 
-class PurchaseModel(BaseEstimator, ABC):
+class PurchaseModel(HasParameterDraws, BaseEstimator, ABC):
     """A model of purchases and dropout: checks, fitting over counts of identical histories, predictions.
 
     A summary is a frame with the columns ``frequency`` (repeat purchase days, x in the papers), ``recency``
@@ -99,6 +100,14 @@ class PurchaseModel(BaseEstimator, ABC):
         spread = covariance(found, n)
         transform = coordinates.transform
         self.covariance_ = None if spread is None else transform @ spread @ transform.T
+        self.parameter_draws_ = None
+
+    def target(self, summary: pd.DataFrame) -> Target:
+        """The likelihood of a summary around the fitted model, for samplers."""
+        counts, coordinates = count_histories(*columns_of(summary)), self._coordinates
+        units = counts.scale ** np.array(self._time_powers)
+        objective = coordinates.objective(partial(self._likelihood, counts=counts))
+        return Target(objective, coordinates, units, counts.n, coordinates.theta(self._parameters() / units))
 
     def score(self, summary: pd.DataFrame, y: None = None) -> float:
         """Mean log-likelihood per customer, in nats (higher is better); time is in days."""
@@ -284,6 +293,7 @@ class PurchaseModel(BaseEstimator, ABC):
             "state": {name: getattr(self, name) for name in self._state},
             "params": dict(self.params_),
             "covariance": spread,
+            "draws": None if self.parameter_draws_ is None else self.parameter_draws_.tolist(),
             "fit_report": self.fit_report_.to_dict(),
         }
 
@@ -295,6 +305,7 @@ class PurchaseModel(BaseEstimator, ABC):
             setattr(model, name, value)
         model.params_ = dict(d["params"])
         model.covariance_ = None if d["covariance"] is None else np.array(d["covariance"])
+        model.parameter_draws_ = None if d["draws"] is None else np.array(d["draws"])
         model.fit_report_ = FitReport.from_dict(d["fit_report"])
         return model
 

@@ -13,8 +13,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..errors import DataError, MissingColumnsError
 from .equations import draws, gamma_gamma
+from .equations.newton import maximise
 from .equations.types import Array
-from .fit import Coordinates, FitReport, covariance, report, search
+from .fit import Coordinates, FitReport, Target, covariance, report, search
+from .uncertainty import HasParameterDraws
 
 _COARSE = 4_000
 _COORDINATES = Coordinates(
@@ -36,7 +38,7 @@ _MIN_BUYERS = 30
 _STARTS = ((1.5, 1.3, 0.0), (0.0, 1.0, 0.0), (3.0, 0.7, 0.5), (-0.5, 2.5, 0.0))
 
 
-class GammaGammaModel(BaseEstimator):
+class GammaGammaModel(HasParameterDraws, BaseEstimator):
     """Expected spend per order from the number of orders and their mean.
 
     Orders of a customer are Gamma(p, nu), nu ~ Gamma(q, v) over customers. Fader & Hardie (2013), "The
@@ -122,8 +124,41 @@ class GammaGammaModel(BaseEstimator):
         spread = covariance(found, len(x))
         transform = coordinates.transform
         self.covariance_ = None if spread is None else transform @ spread @ transform.T
+        self.parameter_draws_ = None
         self._set_population(mean)
         return self
+
+    def bootstrap_parameters(self, frame: pd.DataFrame, draws: int, rng: np.random.Generator) -> Array:
+        """Parameters refitted to customers drawn with replacement from the `frame` of the fit.
+
+        Returns
+        -------
+        ndarray, shape (draws, k)
+            In the order of ``params_``; each search starts from the estimate.
+        """
+        target, spend = self.target(frame), self._counts(frame)
+        coordinates, n = self._coordinates(), len(spend.x)
+        out = np.empty((draws, len(target.units)))
+        for draw in range(draws):
+            weight = rng.multinomial(n, np.full(n, 1 / n)).astype(float)
+            again = gamma_gamma.count_spend(spend.x, spend.mean, weight, scale=1.0)
+            objective = coordinates.objective(partial(self._likelihood, spend=again))
+            found = maximise(objective, target.optimum, coordinates.lower, coordinates.upper)
+            out[draw] = coordinates.parameters(found.theta) * target.units
+        return out
+
+    def target(self, frame: pd.DataFrame) -> Target:
+        """The likelihood of a spend frame around the fitted model, for samplers."""
+        spend, coordinates = self._counts(frame), self._coordinates()
+        units = np.append([1.0, 1.0, spend.scale], [1.0] * self.by_frequency_)
+        objective = coordinates.objective(partial(self._likelihood, spend=spend))
+        optimum = coordinates.theta(self._parameters() / units)
+        return Target(objective, coordinates, units, float(len(spend.x)), optimum)
+
+    def _counts(self, frame: pd.DataFrame) -> gamma_gamma.SpendCounts:
+        x, mean = _columns(frame)
+        seen = (x > 0) & (mean > 0)
+        return gamma_gamma.count_spend(x[seen], mean[seen])
 
     def score(self, frame: pd.DataFrame, y: None = None) -> float:
         """Mean log-likelihood per customer with orders, in nats (higher is better)."""
@@ -179,6 +214,7 @@ class GammaGammaModel(BaseEstimator):
         return {
             "params": dict(self.params_),
             "covariance": None if self.covariance_ is None else self.covariance_.tolist(),
+            "draws": None if self.parameter_draws_ is None else self.parameter_draws_.tolist(),
             "fit_report": self.fit_report_.to_dict(),
             "population_spend": self.population_spend_,
             "uses_median": self.uses_median_,
@@ -192,6 +228,7 @@ class GammaGammaModel(BaseEstimator):
         model = cls()
         model.params_ = dict(d["params"])
         model.covariance_ = None if d["covariance"] is None else np.array(d["covariance"])
+        model.parameter_draws_ = None if d["draws"] is None else np.array(d["draws"])
         model.fit_report_ = FitReport.from_dict(d["fit_report"])
         model.population_spend_ = d["population_spend"]
         model.uses_median_ = d["uses_median"]

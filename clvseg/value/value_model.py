@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -13,7 +14,10 @@ from ..errors import DataError
 from .equations.types import Array
 from .purchases import PurchaseModel
 from .spend import GammaGammaModel
-from .uncertainty import Outcomes, PeriodTotals, draw_parameters
+from .uncertainty import OutcomeIntervals, Outcomes, PeriodTotals, sum_up
+
+# Simulated customers held at a time.
+_AT_ONCE = 4_000_000
 
 
 class ValueModel(BaseEstimator):
@@ -137,12 +141,56 @@ class ValueModel(BaseEstimator):
         """
         _same_customers(summary, spend_frame)
         rng, model, spend = np.random.default_rng(seed), self._purchases(), self.spend_
-        parameters = draw_parameters(model.params_, model.covariance_, draws, rng)
-        of_spend = draw_parameters(spend.params_, spend.covariance_, draws, rng)
+        parameters, of_spend = model.draw_parameters(draws, rng), spend.draw_parameters(draws, rng)
         purchases = model.simulate_purchases(summary, days, parameters, rng)
         value = spend.simulate_spend(spend_frame, purchases, of_spend, rng)
-        known = model.covariance_ is not None and spend.covariance_ is not None
-        return Outcomes(summary.index, purchases, value, known)
+        return Outcomes(summary.index, purchases, value, self._known())
+
+    def outcome_intervals(
+        self,
+        summary: pd.DataFrame,
+        spend_frame: pd.DataFrame,
+        days: float,
+        *,
+        draws: int,
+        seed: int,
+        levels: tuple[float, ...] = (0.5, 0.8, 0.95),
+        groups: pd.Series | None = None,
+    ) -> OutcomeIntervals:
+        """Intervals of the revenue within `days` of each customer, of groups of them and of all together.
+
+        The parameters' uncertainty is common to all customers, chance is their own. Customers are simulated
+        some after others, so that memory grows with the number of customers but not with that of the draws.
+
+        Parameters
+        ----------
+        summary, spend_frame, days, seed
+            As in :meth:`simulate_outcomes`.
+        draws : int
+            Simulations; 1,000 make the ends of a 95 % interval steady.
+        levels : tuple of float
+            Between 0 and 1.
+        groups : Series, optional
+            Such as each customer's segment, indexed like `summary`.
+
+        Raises
+        ------
+        DataError
+            When `groups` are of other customers, or a level is not between 0 and 1.
+        """
+        _same_customers(summary, spend_frame)
+        rng, model, spend = np.random.default_rng(seed), self._purchases(), self.spend_
+        parameters, of_spend = model.draw_parameters(draws, rng), spend.draw_parameters(draws, rng)
+        size = max(1, _AT_ONCE // draws)
+
+        def parts() -> Iterator[Outcomes]:
+            for begin in range(0, len(summary), size):
+                some = slice(begin, begin + size)
+                bought = model.simulate_purchases(summary.iloc[some], days, parameters, rng)
+                value = spend.simulate_spend(spend_frame.iloc[some], bought, of_spend, rng)
+                yield Outcomes(summary.index[some], bought, value, self._known())
+
+        return sum_up(parts(), groups, summary.index, levels)
 
     def simulate_totals(
         self, summary: pd.DataFrame, spend_frame: pd.DataFrame, ends: Array, *, draws: int, seed: int
@@ -162,16 +210,14 @@ class ValueModel(BaseEstimator):
         """
         _same_customers(summary, spend_frame)
         rng, model, spend = np.random.default_rng(seed), self._purchases(), self.spend_
-        parameters = draw_parameters(model.params_, model.covariance_, draws, rng)
-        of_spend = draw_parameters(spend.params_, spend.covariance_, draws, rng)
+        parameters, of_spend = model.draw_parameters(draws, rng), spend.draw_parameters(draws, rng)
         purchases = np.empty((draws, len(ends)), dtype=np.int64)
         value = np.empty((draws, len(ends)))
         for draw, bought in enumerate(model.simulate_periods(summary, ends, parameters, rng)):
             purchases[draw] = bought.sum(axis=1)
             paid = spend.simulate_spend(spend_frame, bought[None], of_spend[draw : draw + 1], rng)
             value[draw] = paid[0].sum(axis=1)
-        known = model.covariance_ is not None and spend.covariance_ is not None
-        return PeriodTotals(np.asarray(ends, dtype=float), purchases, value, known)
+        return PeriodTotals(np.asarray(ends, dtype=float), purchases, value, self._known())
 
     def lifetime_value_new(self, days: float, discount_rate: float, margin: float) -> float:
         """Expected margin of a customer not yet acquired, from the first purchase on, discounted to it.
@@ -195,6 +241,10 @@ class ValueModel(BaseEstimator):
         model = cls(clone(purchases), clone(spend))
         model.purchases_, model.spend_ = purchases, spend
         return model
+
+    def _known(self) -> bool:
+        """Whether both models know how uncertain their parameters are."""
+        return self.purchases_.knows_uncertainty and self.spend_.knows_uncertainty
 
     def _purchases(self) -> PurchaseModel:
         check_is_fitted(self, "purchases_")

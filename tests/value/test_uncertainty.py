@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import tracemalloc
 from functools import partial
 from itertools import pairwise
 
@@ -105,14 +107,14 @@ def test_simulated_value(cdnow_days):
     ends = ["low_95", "low_80", "low_50", "high_50", "high_80", "high_95"]
     assert (np.diff(total[ends]) > 0).all()
     assert total["low_50"] < expected < total["high_50"] or abs(expected / total["mean"] - 1) < 0.03
-    each = outcomes.intervals(0.8)
+    each = outcomes.intervals((0.8,))
     assert each.index.equals(cdnow_days.index)
-    assert (each["low"] <= each["high"]).all()
+    assert (each["low_80"] <= each["high_80"]).all()
     groups = pd.Series(np.where(cdnow_days["frequency"] > 0, "repeat", "once"), cdnow_days.index)
     parts = outcomes.totals((0.8,), groups)
     assert parts["mean"].sum() == pytest.approx(total["mean"])
     with pytest.raises(DataError, match="between 0 and 1"):
-        outcomes.intervals(80)
+        outcomes.intervals((80,))
     with pytest.raises(DataError, match="same customers"):
         outcomes.totals((0.8,), groups.iloc[::-1])
 
@@ -127,3 +129,74 @@ def test_a_fit_at_a_bound_says_that_its_parameters_are_held(rng):
     outcomes = model.simulate_outcomes(summary, spend, 90, draws=20, seed=1)
     assert not outcomes.with_parameters
     assert np.isfinite(outcomes.value).all()
+
+
+def test_spend_bootstrap_agrees_with_the_hessian(cdnow, rng):
+    model = GammaGammaModel().fit(cdnow)
+    spread = np.sqrt(np.diag(model.covariance_))
+    resampled = np.log(model.bootstrap_parameters(cdnow, 80, rng))
+    # Gamma-Gamma is not quite right for CDNOW, so the two may differ by half.
+    assert (np.abs(np.log(resampled.std(axis=0) / spread)) < 0.8).all()
+    centre = np.abs(resampled.mean(axis=0) - np.log(list(model.params_.values())))
+    assert (centre < 4 * resampled.std(axis=0) / np.sqrt(80)).all()
+
+
+def test_intervals_of_customers_groups_and_total(cdnow_days, monkeypatch):
+    """Customers some after others give what all at once give: in distribution, and in one piece exactly."""
+    model = ValueModel(ModifiedBetaGeoModel(), GammaGammaModel()).fit(cdnow_days, cdnow_days)
+    groups = pd.Series(np.where(cdnow_days["frequency"] > 0, "repeat", "once"), cdnow_days.index)
+    ask = partial(model.outcome_intervals, cdnow_days, cdnow_days, 273, draws=400, seed=5, groups=groups)
+    whole = ask()
+    raw = model.simulate_outcomes(cdnow_days, cdnow_days, 273, draws=400, seed=5)
+    levels = (0.5, 0.8, 0.95)
+    pd.testing.assert_frame_equal(whole.customers, raw.intervals(levels))
+    pd.testing.assert_frame_equal(whole.groups, raw.totals(levels, groups))
+    np.testing.assert_allclose(whole.total, raw.totals(levels).loc["all"])
+    assert whole.with_parameters
+    monkeypatch.setattr("clvseg.value.value_model._AT_ONCE", 400 * 100)
+    parts = ask()
+    assert parts.customers.index.equals(cdnow_days.index)
+    np.testing.assert_allclose(parts.total, whole.total, rtol=0.03)
+    np.testing.assert_allclose(parts.groups, whole.groups, rtol=0.06)
+    width = parts.total["high_95"] - parts.total["low_95"]
+    # The parameters are common to all: chance alone would average out to less.
+    fixed = model.outcome_intervals(cdnow_days, cdnow_days, 273, draws=400, seed=6)
+    monkeypatch.setattr(model.purchases_, "covariance_", None)
+    monkeypatch.setattr(model.spend_, "covariance_", None)
+    alone = model.outcome_intervals(cdnow_days, cdnow_days, 273, draws=400, seed=6)
+    assert not alone.with_parameters
+    assert alone.total["high_95"] - alone.total["low_95"] < min(
+        width, fixed.total["high_95"] - fixed.total["low_95"]
+    )
+    with pytest.raises(DataError, match="same customers"):
+        model.outcome_intervals(cdnow_days, cdnow_days, 273, draws=4, seed=1, groups=groups.iloc[::-1])
+
+
+def test_memory_does_not_grow_with_customers_times_draws(cdnow_days, monkeypatch):
+    monkeypatch.setattr("clvseg.value.value_model._AT_ONCE", 200_000)
+    model = ValueModel(ModifiedBetaGeoModel(), GammaGammaModel()).fit(cdnow_days, cdnow_days)
+    many = pd.concat([cdnow_days] * 20, ignore_index=True)
+    tracemalloc.start()
+    model.outcome_intervals(many, many, 273, draws=100, seed=1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # All draws of all customers would take 16 bytes each.
+    assert peak < 0.5 * 16 * 100 * len(many)
+
+
+def test_draws_take_the_place_of_the_covariance(cdnow_days, rng):
+    """Of the bootstrap or a posterior; saved with the model, forgotten by the next fit."""
+    model = ValueModel(ModifiedBetaGeoModel(), GammaGammaModel()).fit(cdnow_days, cdnow_days)
+    draws = model.purchases_.bootstrap_parameters(cdnow_days, 5, rng)
+    model.purchases_.parameter_draws_ = draws
+    copy = ValueModel.from_dict(json.loads(json.dumps(model.to_dict())))
+    for one in (model, copy):
+        picked = one.purchases_.draw_parameters(200, rng)
+        assert {tuple(row) for row in picked} == {tuple(row) for row in draws}
+    one, other = (
+        m.simulate_outcomes(cdnow_days, cdnow_days, 90, draws=3, seed=2).value for m in (model, copy)
+    )
+    np.testing.assert_array_equal(one, other)
+    model.purchases_.covariance_ = None
+    assert model.simulate_outcomes(cdnow_days, cdnow_days, 90, draws=3, seed=2).with_parameters
+    assert model.purchases_.fit(cdnow_days).parameter_draws_ is None
