@@ -50,7 +50,7 @@ def test_many_customers_make_it_the_normal_approximation(sampled):
 @pytest.mark.slow
 def test_outcomes_under_the_posterior(sampled):
     """Its draws stand in for the covariance, and give nearly the same total."""
-    days, model, found = sampled
+    days, _, found = sampled
     value = ValueModel(ModifiedBetaGeoModel(), GammaGammaModel()).fit(days, days)
     by_hessian = value.outcome_intervals(days, days, 273, draws=300, seed=1).total
     value.purchases_.parameter_draws_ = found.draws
