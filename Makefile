@@ -28,7 +28,7 @@ check: setup
 	@$(BIN)/lint-imports
 
 bench: setup
-	@$(BIN)/python experiments/peer_speed/run.py
+	@$(BIN)/python experiments/peer_speed/run.py --write
 
 format: setup
 	@$(BIN)/ruff format .
