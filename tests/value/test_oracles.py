@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import partial
 
 import mpmath as mp
 import numpy as np
@@ -351,6 +352,18 @@ def test_gamma_gamma_likelihood():
             np.array([p, q, v]), gamma_gamma.count_spend(np.array([x]), np.array([m]), scale=1.0)
         )[0]
         assert found == pytest.approx(np.log(oracle), rel=1e-7)
+
+
+def test_one_time_buyers_along_a_curve_of_their_age():
+    """Pareto/NBD probabilities of many one-time buyers against the formula history by history."""
+    rng = np.random.default_rng(8)
+    none, none_later = np.zeros(400), partial(pareto.probability_none, t=50.0)
+    for _ in range(40):
+        parameters = np.exp(rng.uniform([-5, -4, -5, -8], [3, 8, 4, 8]))
+        T = rng.uniform(0, 1, 400) * np.exp(rng.uniform(-3, 6))
+        for function in (pareto.probability_alive, none_later):
+            found = pareto.along_age(function, parameters, none, none, T)
+            np.testing.assert_allclose(found, function(parameters, none, none, T), rtol=1e-8)
 
 
 def test_curves_equal_the_function(rng):

@@ -73,5 +73,5 @@ def _curve(function: Callable[[Array, Array], Array], x: float, z: Array) -> Arr
     coefficients = chebyshev.chebfit(knots, logs[: len(knots)], _DEGREE)
     if np.abs(chebyshev.chebval(checks, coefficients) - logs[len(knots) :]).max() > _TOLERANCE:
         return None
-    worth = np.flatnonzero(np.abs(coefficients) > 1e-12 * np.abs(coefficients).max())[-1]
+    worth = np.flatnonzero(np.abs(coefficients) >= 1e-12 * np.abs(coefficients).max())[-1]
     return np.exp(chebyshev.chebval((z - low) * (2 / (high - low)) - 1, coefficients[: worth + 1]))
