@@ -176,6 +176,34 @@ def report(
 
 
 @app.command()
+def target(
+    run: Annotated[Path, typer.Argument(help="folder of a run, as `clvseg fit` printed it")],
+    budget: Annotated[float | None, typer.Option(help="most to spend, money")] = None,
+    contact_cost: Annotated[float | None, typer.Option(help="money for each customer contacted")] = None,
+    offer_cost: Annotated[float | None, typer.Option(help="money for each offer taken")] = None,
+    save_rate: Annotated[
+        float | None, typer.Option(help="share of leaving customers the offer keeps")
+    ] = None,
+    to: Annotated[Path, typer.Option("--to", help="CSV file to write")] = Path("list.csv"),
+    as_json: AsJson = False,
+) -> None:
+    """List whom to contact for a budget, with the expected net gain; costs as in [campaign]."""
+    from clvseg import results
+
+    changes = {
+        "budget": budget,
+        "contact_cost": contact_cost,
+        "offer_cost": offer_cost,
+        "save_rate": save_rate,
+    }
+    summary = results.target(run, to, changes)
+    if as_json:
+        _print_json(summary | {"list": str(to)})
+    else:
+        _print_targets(summary, to)
+
+
+@app.command()
 def explain(code: Annotated[str, typer.Argument(help="a finding's code, like CLV003")]) -> None:
     """Say what a finding means and what to do about it."""
     from clvseg import workflow
@@ -426,7 +454,7 @@ def _print_churn_board(churn: pd.DataFrame, title: str) -> None:
             f"{c.auc:.3f} ({c.auc_low:.3f} to {c.auc_high:.3f})",
             f"{c.average_precision:.3f}",
             f"{c.calibration_error:.3f}",
-            f"{c.lift_10:.2f}",
+            f"{c.empc_value:,.3f}",
             f"{c.lift_quality:.2f} {lift_label(c.lift_quality)}",
         ]
         for c in _rows(churn)
@@ -436,7 +464,7 @@ def _print_churn_board(churn: pd.DataFrame, title: str) -> None:
         "AUC (95 % interval)",
         "PR-AUC",
         "calibration error",
-        "top tenth's lift",
+        "profit each",
         "lift quality",
     ]
     _table(title, columns, rows)
@@ -551,6 +579,34 @@ def _figure(value: float, form: str | None = None) -> str:
     if value != value:
         return "-"
     return format(value, form or (",.0f" if abs(value) >= 1000 or value == int(value) else ".4f"))
+
+
+def _print_targets(summary: dict[str, Any], to: Path) -> None:
+    campaign, unsure = summary["campaign"], summary["unsure"]
+    unit = f" {summary['currency']}" if summary.get("currency") else ""
+    rows = [
+        ["customers on the list", f"{summary['contacts']:,}", f"of {summary['worth_contacting']:,} worth it"],
+        ["expected cost", f"{summary['expected_cost']:,.2f}{unit}", f"at most {summary['most_cost']:,.2f}"],
+        [
+            "expected net gain",
+            f"{summary['expected_gain']:,.2f}{unit}",
+            f"{summary['level']:.0%} interval {summary['gain_low']:,.2f} to {summary['gain_high']:,.2f}",
+        ],
+        ["a contact costs", f"{campaign['contact_cost']:,.2f}{unit}", "for everybody on the list"],
+        [
+            "an offer costs",
+            f"{campaign['offer_cost']:,.2f}{unit}",
+            "for who is kept, and who would have stayed",
+        ],
+        ["save rate", f"{campaign['save_rate']:.0%}", f"standard deviation {unsure['save_rate']:.0%}"],
+        ["worth it from", f"{summary['cutoff']:.0%} risk", "for a customer of mean value"],
+    ]
+    _table("Whom to contact", ["", "", ""], rows, words=(0,))
+    _console().print(
+        f"The interval holds the unsure save rate, risks (logit +-{unsure['churn']:.2f}), values "
+        f"(+-{unsure['value']:.0%} together, +-{unsure['single_value']:.0%} each) and chance."
+    )
+    print(f"Wrote {to}")
 
 
 def _print_places(places: dict[str, Any]) -> None:

@@ -202,6 +202,27 @@ class TableSettings(_Section):
     texts: dict[str, TextSettings] = Field({}, description="texts of a segment")
 
 
+class CampaignSettings(_Section):
+    """What a retention campaign costs; ``[campaign]``."""
+
+    contact_cost: float | None = Field(
+        None, ge=0, description="money for each customer contacted; default: 0.5 % of the mean value kept"
+    )
+    offer_cost: float | None = Field(
+        None, ge=0, description="money for each offer taken; default: 5 % of the mean value kept"
+    )
+    save_rate: float = Field(0.3, gt=0, lt=1, description="share of leaving customers whom the offer keeps")
+    save_rate_sd: float = Field(0.1, gt=0, description="how unsure the save rate is: its standard deviation")
+    budget: float | None = Field(None, gt=0, description="most to spend, money; default: no limit")
+
+    @model_validator(mode="after")
+    def _unsure(self) -> CampaignSettings:
+        most = (self.save_rate * (1 - self.save_rate)) ** 0.5
+        if self.save_rate_sd >= most:
+            raise ValueError(f"save_rate_sd must lie below {most:.3f} for a save_rate of {self.save_rate}")
+        return self
+
+
 class SegmentSettings(_Section):
     """Segments; ``[segments]``."""
 
@@ -272,6 +293,7 @@ class Settings(_Section):
     value: ValueSettings = ValueSettings()
     churn: ChurnSettings = ChurnSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    campaign: CampaignSettings = CampaignSettings()
     segments: SegmentSettings = SegmentSettings()
     tracking: TrackingSettings = TrackingSettings()
 

@@ -195,6 +195,8 @@ LEADERBOARD_CHURN = Table(
             ("calibration_error", "0..1", "15 equal-count bins, weighted mean |predicted - observed|"),
             ("lift_10", "", "rate of churn in the 10 % ranked highest / rate among all"),
             ("lift_quality", "..1", "mean lift over audiences of every size; 0 chance, 1 perfect"),
+            ("empc", "money", "expected maximum profit of a campaign per customer, all worth the mean"),
+            ("empc_value", "money", "the same with each customer's own value"),
         ),
     ),
 )
@@ -281,6 +283,35 @@ GAINS = Table(
         Column("gain", "float", "0..1", "share of those who did not buy that they hold"),
         Column("best", "float", "0..1", "the same of a perfect ranking"),
         Column("lift", "float", "", "gain / share"),
+    ),
+)
+
+# What a campaign would have earned in the later period, by how many of a ranking it contacts.
+PROFITS = Table(
+    "profits",
+    (
+        Column("ranking", "text", "", "how customers are ranked"),
+        Column("share", "float", "0..1", "share of customers contacted, highest first"),
+        Column("profit", "float", "money", "net gain of all contacted, at the mean save rate"),
+    ),
+)
+
+# Whom to contact, best first.
+CONTACTS = Table(
+    "contacts",
+    (
+        Column("customer_id", "id", "", "the customer, as in the transactions"),
+        Column("rank", "int", "", "1 = most expected gain for the money"),
+        Column("segment", "text", "", "name"),
+        Column("churn_probability", "float", "0..1", "probability of no order within the horizon"),
+        Column("value_if_kept", "float", "money", "margin of the horizon when kept"),
+        Column("expected_cost", "float", "money", "contact, and the offer as often as it is taken"),
+        Column("expected_gain", "float", "money", "net of the costs"),
+        Column("gain_low", "float", "money", "10 % end of it: save rate, risk and value are unsure"),
+        Column("gain_high", "float", "money", "90 % end"),
+        Column("reason_1", "text", "", "why the churn probability is what it is"),
+        Column("reason_2", "text", "", "why, second"),
+        Column("reason_3", "text", "", "why, third"),
     ),
 )
 

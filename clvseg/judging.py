@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from clvseg.data.features import log_gaps
 from clvseg.data.summary import outcomes
 from clvseg.data.transactions import Transactions
 from clvseg.errors import ConvergenceError, DataError
-from clvseg.evaluation.bootstrap import Bootstrap, churn_bootstrap, pool, resample, value_bootstrap
+from clvseg.evaluation.bootstrap import Bootstrap, beside, churn_bootstrap, pool, resample, value_bootstrap
 from clvseg.evaluation.choice import fit_candidates, model_choice
 from clvseg.evaluation.cohorts import cohort_table
 from clvseg.evaluation.gates import champion, gate_table
@@ -35,6 +35,13 @@ from clvseg.evaluation.leaderboard import (
 )
 from clvseg.evaluation.lift import gain_table
 from clvseg.evaluation.metrics import decile_table, reliability_table
+from clvseg.evaluation.profit import (
+    Campaign,
+    expected_gain,
+    profit_bootstrap,
+    profit_curve,
+    value_if_kept,
+)
 from clvseg.explain import EXPECTATIONS
 from clvseg.learning import MODEL_NAMES, Learned, learn, purchase_models
 from clvseg.scores import PREDICTORS
@@ -47,6 +54,7 @@ Step = Callable[[str], None]
 
 MIN_HISTORY_DAYS = 28
 ALL = "all"
+GAIN, RISK = "expected gain", "churn probability"
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,9 @@ class Judged:
     facts : dict
         Those of the later period; see :class:`clvseg.run.Run`. With several cutoffs also ``cutoffs`` and
         ``left_out`` (why a wanted cutoff is not among them), ISO dates.
-    leaderboard_value, leaderboard_churn, differences, gates, later, cohorts, gains, findings : DataFrame
+    leaderboard_value, leaderboard_churn, differences, gates, later, cohorts : DataFrame
+        The tables of :mod:`clvseg.frames`, of the newest cutoff.
+    gains, profits, findings : DataFrame
         The tables of :mod:`clvseg.frames`, of the newest cutoff.
     deciles, calibration, model_choice, holdout : DataFrame
         See :class:`clvseg.run.Run`.
@@ -76,6 +86,7 @@ class Judged:
     later: pd.DataFrame
     cohorts: pd.DataFrame
     gains: pd.DataFrame
+    profits: pd.DataFrame
     findings: pd.DataFrame
     deciles: pd.DataFrame
     calibration: pd.DataFrame
@@ -96,6 +107,8 @@ class _Cutoff:
     later: pd.DataFrame
     bases: dict[str, ModelBase]
     risks: dict[str, FloatArray]
+    kept: FloatArray
+    campaign: Campaign
     value: Bootstrap
     churn: Bootstrap
 
@@ -218,11 +231,15 @@ def _measure(
     risks = candidate_probabilities(panel, learned.churn, expected, peer)
     actual, gone = later["value"].to_numpy(dtype=np.float64), 1.0 - later["active"].to_numpy(dtype=np.float64)
     places = None if population is None else population.get_indexer(later.index)
-    customers = None if population is None else len(population)
+    among = places, None if population is None else len(population)
+    kept = value_if_kept(values[HYBRID], risks[HYBRID], settings.value.margin)
+    campaign, seed = Campaign.of(settings.campaign, float(kept.mean())), settings.seed
     with ThreadPoolExecutor(max_workers=2) as threads:
-        value = threads.submit(value_bootstrap, actual, values, settings.seed, (places, customers))
-        churn = threads.submit(churn_bootstrap, gone, risks, settings.seed, (places, customers))
-    return _Cutoff(day, learned, later, bases, risks, value.result(), churn.result())
+        value = threads.submit(value_bootstrap, actual, values, seed, among)
+        churn = threads.submit(churn_bootstrap, gone, risks, seed, among)
+        money = threads.submit(profit_bootstrap, gone, risks, kept, campaign, seed, among)
+    both = beside(churn.result(), money.result())
+    return _Cutoff(day, learned, later, bases, risks, kept, campaign, value.result(), both)
 
 
 def _tables(
@@ -251,6 +268,7 @@ def _tables(
             [gain_table(gone, newest.risks[name]).assign(model=name) for name in (HYBRID, SINCE_LAST)],
             ignore_index=True,
         )[frames.GAINS.names],
+        profits=_profits(newest),
         findings=checks.findings_frame([]),
         deciles=decile_table(actual, predicted).assign(covered=_share_by_decile(inside, predicted)),
         calibration=reliability_table(gone, churn),
@@ -261,6 +279,17 @@ def _tables(
         origins_churn=_over_cutoffs(cutoffs, frames.LEADERBOARD_CHURN, "churn"),
         origins_differences=_differences_over(cutoffs),
     )
+
+
+def _profits(cutoff: _Cutoff) -> pd.DataFrame:
+    """What a campaign would have earned, by how its list is ranked."""
+    gain = expected_gain(cutoff.risks[HYBRID], cutoff.kept, cutoff.campaign)
+    rankings = {GAIN: gain, RISK: cutoff.risks[HYBRID], SINCE_LAST: cutoff.risks[SINCE_LAST]}
+    curves = [
+        profit_curve(cutoff.gone, score, cutoff.kept, cutoff.campaign).assign(ranking=name)
+        for name, score in rankings.items()
+    ]
+    return frames.PROFITS.conform(pd.concat(curves))
 
 
 def _differences(value: Bootstrap, churn: Bootstrap) -> pd.DataFrame:
@@ -314,6 +343,7 @@ def _facts(cutoff: _Cutoff, horizon: int, seed: int) -> dict[str, Any]:
         "holdout_days": horizon,
         "model_value": HYBRID,
         "model_churn": HYBRID,
+        "campaign": asdict(cutoff.campaign),
         "intervals": {
             "level": LEVEL,
             "coverage": float(inside.mean()),

@@ -163,3 +163,44 @@ def report(run: Path, to: Path) -> None:
     from clvseg.report import write_report
 
     write_report(Run.load(run), to)
+
+
+def target(run: Path, to: Path, changes: dict[str, float | None]) -> dict[str, Any]:
+    """Write the list of customers to contact as CSV, best first.
+
+    Parameters
+    ----------
+    run : Path
+        Folder of a saved run.
+    to : Path
+        The CSV file.
+    changes : dict
+        Settings of ``[campaign]`` to use instead of the run's own; None leaves one as it is.
+
+    Returns
+    -------
+    dict
+        See :class:`clvseg.campaigns.Targets`, its ``summary``.
+
+    Raises
+    ------
+    ConfigError
+        When a setting is out of range or the file cannot be written.
+    DataError
+        When the folder holds no run.
+    """
+    from clvseg.campaigns import target as choose
+
+    loaded = Run.load(run)
+    asked = loaded.settings.campaign.model_dump() | {k: v for k, v in changes.items() if v is not None}
+    settings = Settings.make({"campaign": asked}, name="the campaign").campaign
+    targets = choose(loaded, settings)
+    part = to.with_name(f".{to.name}.part")
+    try:
+        targets.contacts.to_csv(part, index=False, float_format="%.6g")
+        part.replace(to)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write {to}.", found=error.strerror, hint="give another file with --to."
+        ) from None
+    return targets.summary | {"currency": loaded.facts["currency"]}

@@ -30,7 +30,8 @@ class Run:
         Of the later period: ``model_value`` and ``model_churn`` (our rows of the leaderboards), ``intervals``
         (dict ``level``; ``coverage``, the share of customers whose revenue lay within their interval, and
         ``below`` and ``above`` it; ``coverage_low``, ``coverage_high``; ``width``, money, on average),
-        ``holdout_total`` (dict ``predicted, low, high, actual``), ``gates`` (dict ``passed``: whether the
+        ``holdout_total`` (dict ``predicted, low, high, actual``), ``campaign`` (the costs assumed there; see
+        :class:`clvseg.evaluation.profit.Campaign`), ``gates`` (dict ``passed``: whether the
         rows in use pass every gate of :mod:`clvseg.evaluation.gates` at ``cutoff``; ``value`` and
         ``churn``: the same of each; ``champion_value`` and ``champion_churn``: the row that would be
         chosen, None where no row passes), ``cutoffs`` and ``left_out`` (see :class:`clvseg.judging.Judged`).
@@ -41,7 +42,7 @@ class Run:
         cutoff; see :func:`clvseg.scores.predict_with`.
     scores, segments, later, leaderboard_value, leaderboard_churn, findings : DataFrame
         The tables of :mod:`clvseg.frames`.
-    differences, gates, cohorts, gains : DataFrame
+    differences, gates, cohorts, gains, profits : DataFrame
         The tables of :mod:`clvseg.frames`.
     deciles : DataFrame
         ``decile`` (1 = ranked highest), ``customers``, ``predicted``, ``actual`` (money, sums of the later
@@ -82,6 +83,7 @@ class Run:
     gates: pd.DataFrame
     cohorts: pd.DataFrame
     gains: pd.DataFrame
+    profits: pd.DataFrame
     findings: pd.DataFrame
     deciles: pd.DataFrame
     calibration: pd.DataFrame

@@ -89,6 +89,7 @@ def fit(settings: Settings, source: Any = None, *, progress: Step = _silent) -> 
         gates=judged.gates,
         cohorts=judged.cohorts,
         gains=judged.gains,
+        profits=judged.profits,
         findings=checks.findings_frame(findings),
         deciles=judged.deciles,
         calibration=judged.calibration,

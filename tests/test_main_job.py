@@ -71,6 +71,7 @@ TABLES = {
     "gates": frames.GATES,
     "cohorts": frames.COHORTS,
     "gains": frames.GAINS,
+    "profits": frames.PROFITS,
     "findings": frames.FINDINGS,
 }
 

@@ -185,6 +185,11 @@ def pool(cutoffs: Sequence[Bootstrap]) -> Bootstrap:
     )
 
 
+def beside(one: Bootstrap, other: Bootstrap) -> Bootstrap:
+    """Put other metrics of the same models on the same draws beside those of `one`."""
+    return Bootstrap(one.estimates | other.estimates, one.draws | other.draws)
+
+
 def resample(
     evaluate: Evaluate,
     customers: int,

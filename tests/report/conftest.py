@@ -72,7 +72,7 @@ def build_run(
         "as_of": "1998-06-30", "cutoff": "1997-09-30", "first_day": "1997-01-01", "horizon_days": 273, "holdout_days": 273,
         "customers": customers, "currency": currency, "data_hash": "9f2c1d77aa01b2c3", "base_model": "mbg_nbd", "version": "0.1.0",
         "total": {"predicted": total, "low": total * 0.93, "high": total * 1.06, "level": 0.8},
-        "model_value": "hybrid", "model_churn": "hybrid", "cutoffs": ["1997-09-30"], "left_out": {},
+        "model_value": "hybrid", "model_churn": "hybrid", "campaign": {"contact_cost": 0.2, "offer_cost": 2.0, "save_rate": 0.3, "save_rate_sd": 0.1}, "cutoffs": ["1997-09-30"], "left_out": {},
         "intervals": {"level": 0.8, "coverage": 0.83, "coverage_low": 0.825, "coverage_high": 0.835, "width": 61.0, "below": 0.06, "above": 0.11},
         "gates": {"passed": False, "cutoff": "1997-09-30", "value": True, "churn": False, "champion_value": "hybrid", "champion_churn": None},
         "holdout_total": {"predicted": total * 0.91, "low": total * 0.8, "high": total * 1.02, "actual": total},
@@ -93,6 +93,7 @@ def build_run(
         gates=_gates(),
         cohorts=_cohorts(scale),
         gains=_gains(),
+        profits=_profits(scale),
         findings=frames.FINDINGS.conform(pd.DataFrame(FINDINGS[:findings], columns=frames.FINDINGS.names)),
         deciles=_deciles(scale, customers),
         calibration=_calibration(customers),
@@ -253,6 +254,15 @@ def _cohorts(scale: float) -> pd.DataFrame:
     return frames.COHORTS.conform(frame.assign(bias_low=frame["bias"] - 0.05, bias_high=frame["bias"] + 0.05))
 
 
+def _profits(scale: float) -> pd.DataFrame:
+    share = np.linspace(0, 1, 51)
+    parts = [
+        pd.DataFrame({"ranking": name, "share": share, "profit": 9_000 * scale * top * share * (1.4 - share)})
+        for name, top in (("expected gain", 2), ("churn probability", 1), ("days since last order", 0.9))
+    ]
+    return frames.PROFITS.conform(pd.concat(parts, ignore_index=True))
+
+
 def _gains() -> pd.DataFrame:
     share = np.arange(1, 101) / 100
     parts = [
@@ -274,7 +284,9 @@ def _churn_board() -> pd.DataFrame:
     ]
     names = ["model", "auc", "average_precision", "log_loss", "brier", "calibration_error"]
     frame = pd.DataFrame(rows, columns=names)
-    return _with_intervals(frame.assign(lift_10=1.4, lift_quality=0.55), frames.LEADERBOARD_CHURN)
+    return _with_intervals(
+        frame.assign(lift_10=1.4, lift_quality=0.55, empc=1.9, empc_value=2.4), frames.LEADERBOARD_CHURN
+    )
 
 
 def _deciles(scale: float, customers: int) -> pd.DataFrame:
