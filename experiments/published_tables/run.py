@@ -99,7 +99,13 @@ def function_values(bg: BetaGeoModel, pareto: ParetoNBDModel) -> list[Row]:
             (10, 15, 20, 25), paradox, model.expected_purchases(gone, 52), strict=True
         ):
             rows.append((source, f"x={x}, t_x=20, T=39: 52 weeks", value, found))
-    return rows
+    found = bg.expected_purchases(history(2, 30.43, 38.86), 39)[0]
+    rows.append(("BG/NBD, FHL note", "x=2: 39 weeks", 1.226, found))
+    numbers = {0.1429: 0.0078, 1: 0.0532, 3: 0.1506, 31.8571: 1.0405, 32: 1.0437, 78: 1.8576}
+    return rows + [
+        ("BG/NBD, FHL note", f"E[X({t})]", value, bg.expected_purchases_new(t))
+        for t, value in numbers.items()
+    ]
 
 
 def manual_values() -> list[Row]:
@@ -115,6 +121,7 @@ def manual_values() -> list[Row]:
         0.27361274,
         0.31335159,
         0.35181024,
+        0.38909211,
     )
     for t, value in enumerate(published, start=1):
         rows.append(("Pareto/NBD, BTYD manual", f"E[X({t})]", value, model.expected_purchases_new(t)))
@@ -132,11 +139,25 @@ def manual_values() -> list[Row]:
     return rows
 
 
+def counts(name: str, summary: pd.DataFrame, log: Transactions, published: dict[str, float]) -> list[Row]:
+    """What the summary and the holdout hold, before any model."""
+    later = outcomes(log, CUTOFF, 39 * 7)
+    found = {
+        "customers": len(summary),
+        "repeat purchases": summary["frequency"].sum(),
+        "customers without repeat": (summary["frequency"] == 0).sum(),
+        "customers with repeat spend": (summary["monetary_value"] > 0).sum(),
+        "holdout purchases": later["purchases"].sum(),
+        "holdout revenue": later["value"].sum(),
+    }
+    return [(f"CDNOW {name}, counts", what, value, found[what]) for what, value in published.items()]
+
+
 def holdout(summary: pd.DataFrame, log: Transactions, bg: BetaGeoModel, pareto: ParetoNBDModel) -> list[Row]:
-    counts = outcomes(log, CUTOFF, 39 * 7)["purchases"]
+    later = outcomes(log, CUTOFF, 39 * 7)["purchases"]
     group = np.minimum(summary["frequency"], 7)
     published = {
-        "actual": (counts, (0.237, 0.697, 1.393, 1.560, 2.532, 2.947, 3.862, 6.359)),
+        "actual": (later, (0.237, 0.697, 1.393, 1.560, 2.532, 2.947, 3.862, 6.359)),
         "Pareto/NBD": (
             pareto.expected_purchases(summary, 39),
             (0.138, 0.600, 1.196, 1.714, 2.399, 2.907, 3.819, 6.403),
@@ -151,17 +172,27 @@ def holdout(summary: pd.DataFrame, log: Transactions, bg: BetaGeoModel, pareto: 
         means = pd.Series(np.asarray(values), summary.index).groupby(group).mean()
         for x, number in enumerate(numbers):
             rows.append((f"{name}, holdout purchases", f"x = {x}{'+' if x == 7 else ''}", number, means[x]))
+    sizes = group.value_counts()
+    for x, number in enumerate((1411, 439, 214, 100, 62, 38, 29, 64)):
+        rows.append(("customers by frequency", f"x = {x}{'+' if x == 7 else ''}", number, sizes[x]))
     return rows
 
 
-def cumulative(summary: pd.DataFrame, bg: BetaGeoModel, pareto: ParetoNBDModel) -> list[Row]:
-    """Expected repeat purchases of all customers up to a week, each since the first purchase."""
+def cumulative(
+    summary: pd.DataFrame, log: Transactions, bg: BetaGeoModel, pareto: ParetoNBDModel
+) -> list[Row]:
+    """Repeat purchases of all customers up to a week, each since the first purchase."""
     born, customers = np.unique(summary["T"].max() - summary["T"], return_counts=True)
     published = {
         "Pareto/NBD": (pareto, (1308.856, 1385.275, 1459.923, 1532.906, 1604.320, 1674.253)),
         "BG/NBD": (bg, (1312.458, 1387.346, 1460.392, 1531.713, 1601.418, 1669.600)),
     }
     rows: list[Row] = []
+    first = CUTOFF - dt.timedelta(days=round(7 * summary["T"].max()))
+    for week, number in enumerate((1359, 1414, 1484, 1517, 1573, 1672), start=20):
+        until = first + dt.timedelta(days=7 * week - 1)
+        found = customer_summary(log.split(until), until)["frequency"].sum()
+        rows.append(("actual, cumulative purchases", f"week {week}", number, found))
     for name, (model, numbers) in published.items():
         for week, number in enumerate(numbers, start=20):
             ages = np.maximum(week - born, 0)
@@ -204,7 +235,16 @@ def all_weeks(log: Transactions) -> list[Row]:
 
 
 def full_log() -> list[Row]:
-    summary = summarise(Transactions.read("dataset:cdnow"))
+    log = Transactions.read("dataset:cdnow")
+    summary = summarise(log)
+    known = {
+        "customers": 23_570,
+        "repeat purchases": 24_337,
+        "customers without repeat": 14_119,
+        "customers with repeat spend": 9_450,
+        "holdout purchases": 19_684,
+        "holdout revenue": 776_961.13,
+    }
     published = {
         BetaGeoModel: {"r": 0.2516, "alpha": 4.7889, "a": 0.7234, "b": 2.1611, "log-likelihood": -95368.444},
         ModifiedBetaGeoModel: {
@@ -223,7 +263,7 @@ def full_log() -> list[Row]:
         },
         GammaGammaModel: {"p": 6.2754, "q": 3.6245, "v": 14.9837},
     }
-    rows: list[Row] = []
+    rows = counts("full log (recomputed)", summary, log, known)
     for kind, numbers in published.items():
         rows += parameters(f"{kind.__name__}, full log (recomputed)", kind().fit(summary), numbers)
     return rows
@@ -243,6 +283,9 @@ def donations() -> list[Row]:
         "log-likelihood": -33225.58,
     }
     rows = parameters("BG/BB, FHS 2010", model, published)
+    a, b, c, d = model.params_.values()
+    rows.append(("BG/BB, FHS 2010", "mean purchase probability", 0.6162, a / (a + b)))
+    rows.append(("BG/BB, FHS 2010", "mean dropout probability", 0.1909, c / (c + d)))
     rows.append(("BG/BB, FHS 2010", "E[X(10)]", 3.179805, model.expected_purchases_new(10)))
     some = pd.DataFrame({"frequency": [0, 4], "recency": [0, 5], "periods": [6, 6]})
     found = model.expected_purchases(some, 10)
@@ -273,6 +316,11 @@ def contracts() -> list[Row]:
     for name, (survivors, numbers, later) in published.items():
         model = ShiftedBetaGeoModel().fit_survivors(survivors)
         rows += parameters(f"sBG, FH 2007, {name}", model, numbers)
+        fitted = model.survival(range(1, 8))
+        rows += [
+            (f"sBG, FH 2007, {name}: actual, model", f"survivors, year {year}", survivors[year], 1000 * share)
+            for year, share in enumerate(fitted, start=1)
+        ]
         found = model.survival(range(8, 13))
         rows += [(f"sBG, FH 2007, {name}", f"survival, year {8 + i}", later[i], found[i]) for i in range(5)]
     return rows
@@ -286,9 +334,17 @@ def main() -> None:
     markdown = parser.parse_args().markdown
     log = Transactions.read("dataset:cdnow_sample")
     summary = summarise(log)
+    known = {
+        "customers": 2_357,
+        "repeat purchases": 2_457,
+        "customers without repeat": 1_411,
+        "customers with repeat spend": 946,
+        "holdout purchases": 1_882,
+    }
     rows, bg, pareto = sample_fits(summary)
+    rows = counts("sample", summary, log, known) + rows
     rows += function_values(bg, pareto) + manual_values() + holdout(summary, log, bg, pareto)
-    rows += cumulative(summary, bg, pareto) + accuracy(summary, log) + all_weeks(log) + full_log()
+    rows += cumulative(summary, log, bg, pareto) + accuracy(summary, log) + all_weeks(log) + full_log()
     rows += donations() + contracts()
     if markdown:
         print("| source | quantity | published | ours | difference |\n|---|---|---|---|---|")
