@@ -128,13 +128,12 @@ def count_histories(x: Array, t_x: Array, T: Array) -> Counts:
 
 def _step(t_x: Array, T: Array) -> float | None:
     """The greatest step that all times are multiples of, such as 1, or 1/7 for days in weeks; else None."""
-    longest, step = float(T.max()), 0.0
+    longest = step = float(T.max())
     for time in np.concatenate([t_x[:: max(1, len(t_x) // 50)], T[:: max(1, len(T) // 50)]]):
         step = _common(step, float(time), longest)
-        if 0 < step < _FINEST * longest:
+        if step < _FINEST * longest:
             return None
     while step > _FINEST * longest:
-        step = longest / np.rint(longest / step)
         for times in (t_x, T):
             off = np.abs(np.rint(times / step) - times / step)
             worst = int(np.argmax(off))
@@ -147,10 +146,10 @@ def _step(t_x: Array, T: Array) -> float | None:
 
 
 def _common(one: float, other: float, longest: float) -> float:
-    """Greatest common step of two times by Euclid's algorithm, up to rounding."""
+    """Greatest common step of a divisor of the longest time and another time: Euclid's algorithm, rounded."""
     while other > 1e-9 * longest:
         one, other = other, abs(one - other * float(np.rint(one / other)))
-    return one
+    return longest / float(np.rint(longest / one)) if longest > 0 else 0.0
 
 
 def order_by(x: Array) -> Array:
