@@ -153,13 +153,15 @@ class ModifiedBetaGeoCNBDModel(PurchaseModel):
         return draws.regular_purchases(rng, self._parameters(), self.k_, alive, x, t_x, T, ends)
 
     def _wait(self, x: Array, t_x: Array, T: Array) -> Array:
-        alpha, share = self._parameters()[1], self._stages(x, t_x, T, 0.0)[1]
+        alpha = self._parameters()[1]
+        shape, share, _ = self._stages(x, t_x, T, 0.0)
 
-        # One more, because curves want a positive start.
-        def curve(parameters: Array, x: Array, more: Array) -> Array:
-            return cnbd.median_wait(parameters[0] + self.k_ * x, more - 1, self.k_)
+        # Smooth along the log of 1 + R v.
+        def curve(parameters: Array, x: Array, start: Array) -> Array:
+            shape = parameters[0] + self.k_ * x
+            return cnbd.median_wait(shape, (start - 1) / shape, self.k_)
 
-        return (alpha + T) * along_curves(curve, self._parameters(), x, 1 + share)
+        return (alpha + T) * along_curves(curve, self._parameters(), x, 1 + shape * share)
 
     def _stages(self, x: Array, t_x: Array, T: Array, t: float) -> tuple[Array, Array, Array]:
         """R, v and tau of :mod:`clvseg.value.equations.cnbd`."""

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import integrate, stats
+from sklearn.model_selection import GridSearchCV
 
 from clvseg.data.simulate import simulate_transactions
 from clvseg.data.summary import customer_summary, outcomes
@@ -90,6 +91,13 @@ def test_k_and_parameters_come_back(regular):
         assert model.score(frame) * len(frame) == pytest.approx(model.fit_report_.log_likelihood)
         for name, truth in PARAMETERS.items():
             assert abs(model.params_[name] - truth) < 4 * model.fit_report_.standard_errors[name], name
+
+
+def test_grid_search_finds_k(regular):
+    """The score holds what k alone decides, so that folds compare."""
+    search = GridSearchCV(ModifiedBetaGeoCNBDModel(), {"k": [1, 2, 3, 5]}, cv=3).fit(regular[0])
+    assert search.best_params_ == {"k": 3}
+    assert search.best_estimator_.k_ == 3
 
 
 def test_regularity_predicts_better_than_the_mbg_nbd(regular):
