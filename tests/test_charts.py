@@ -65,6 +65,8 @@ def all_charts(width: int) -> dict[str, charts.Picture]:
         {"label": ["days", "orders", "rest"], "share": [0.6, 0.3, 0.1], "direction": [1, -1, 0]}
     )
     drivers = drivers.assign(text="x", detail="driver")
+    curves = pd.DataFrame({"curve": ["a", "a", "b", "b"], "share": [0.0, 1.0] * 2, "height": [0.0, 1.0] * 2})
+    curves = curves.assign(best=[False, True, False, False], detail="curve")
     return {
         "map": charts.risk_map(SEGMENTS, width=width, **WHERE),
         "bars": charts.segment_bars(SEGMENTS, width=width),
@@ -73,6 +75,17 @@ def all_charts(width: int) -> dict[str, charts.Picture]:
         "deciles": charts.decile_chart(tenths.assign(detail="tenth"), unit="USD", width=width),
         "reliability": charts.reliability_chart(bins.assign(detail="bin"), width=width),
         "weekly": charts.weekly_chart(weeks, ahead, unit="USD", width=width),
+        "gains": charts.curve_chart(
+            curves, title="Found", note="at the top", across="Share of customers", width=width
+        ),
+        "profits": charts.curve_chart(
+            curves.assign(height=curves["height"] * 3e4 - 5e3),
+            title="Net gain, USD",
+            note="at the top",
+            across="Share of customers",
+            money=True,
+            width=width,
+        ),
         "board": charts.leaderboard_chart(INTERVALS, title="Gini", note="1 is best", width=width),
         "later": charts.later_chart(INTERVALS, unit="USD", width=width),
         "clusters": charts.cluster_chart(choice, width=width),

@@ -5,6 +5,7 @@ a script or the network: the report turns them into static SVG. The column ``det
 mark says to a screen reader and shows as a tooltip.
 """
 
+from clvseg.charts.curves import curve_chart
 from clvseg.charts.look import BLUE, ORANGE, Picture
 from clvseg.charts.models import (
     decile_chart,
@@ -21,6 +22,7 @@ __all__ = [
     "ORANGE",
     "Picture",
     "cluster_chart",
+    "curve_chart",
     "decile_chart",
     "driver_bars",
     "later_chart",

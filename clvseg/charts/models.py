@@ -138,7 +138,9 @@ def weekly_chart(frame: pd.DataFrame, forecast: pd.DataFrame, *, unit: str, widt
     return finish(alt.layer(*marks, title=f"Revenue per week, {unit}", width=width - 60, height=240))
 
 
-def leaderboard_chart(frame: pd.DataFrame, *, title: str, note: str, width: int = 470) -> Picture:
+def leaderboard_chart(
+    frame: pd.DataFrame, *, title: str, note: str, zero: bool = False, width: int = 470
+) -> Picture:
     """A metric of each model with its interval; ours stands out.
 
     Parameters
@@ -148,10 +150,12 @@ def leaderboard_chart(frame: pd.DataFrame, *, title: str, note: str, width: int 
         first.
     title, note : str
         What is measured and how to read it.
+    zero : bool
+        Whether 0 is always shown.
     width : int
         Width of the picture in pixels.
     """
-    x = alt.X("low:Q", title=None).scale(zero=False).axis(tickCount=5, grid=False)
+    x = alt.X("low:Q", title=None).scale(zero=zero).axis(tickCount=5, grid=False)
     return _intervals(frame, x, alt.TitleParams(title, subtitle=note), width)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
+from clvseg.evaluation.lift import lift_label
 from clvseg.report import words
 from clvseg.report.parts import Cell, Section, Table, Tile, rows
 from clvseg.run import Run
@@ -62,17 +65,28 @@ def accuracy_section(run: Run) -> Section:
     )
     tiles = [*_value_tiles(run, value), *_churn_tiles(churn)]
     tables = [
+        _gate_table(run),
         _value_board(run, value),
-        _churn_board(churn),
+        _churn_board(run, churn),
+        _cohort_table(run),
         _later_table(run),
         _decile_table(run),
     ]
-    figures = ("leaderboard_value", "leaderboard_churn", "deciles", "reliability", "segments_later")
+    figures = (
+        "leaderboard_value",
+        "leaderboard_churn",
+        "deciles",
+        "reliability",
+        "gains",
+        "profits",
+        "cohorts",
+        "segments_later",
+    )
     return Section(
         "accuracy",
         "How good are the predictions?",
         lead,
-        tuple([*_comparisons(value, churn), _coverage(run)] if tiles else ()),
+        (*_comparisons(run, value, churn), _coverage(run), _verdict(run), _campaign(run)) if tiles else (),
         tuple(tiles),
         figures,
         tuple(table for table in tables if table.rows),
@@ -122,31 +136,102 @@ def _churn_tiles(board: pd.DataFrame) -> list[Tile]:
     ]
 
 
-def _comparisons(value: pd.DataFrame, churn: pd.DataFrame) -> list[str]:
+def _comparisons(run: Run, value: pd.DataFrame, churn: pd.DataFrame) -> list[str]:
     """One sentence per target: ours against the best other row, said plainly also where we lose."""
     out = []
-    for board, metric, noun in ((value, "gini", "value"), (churn, "auc", "risk")):
+    for target, board, metric, noun in (("value", value, "gini", "value"), ("churn", churn, "auc", "risk")):
         if len(board) < 2:
             continue
         mine, other = board[board["ours"]].iloc[0], board[~board["ours"]].iloc[0]
+        gaps = run.differences[(run.differences["target"] == target) & (run.differences["metric"] == metric)]
+        gap = gaps[gaps["other"] == other["model"]].iloc[0]
         numbers = f"{mine[metric]:.3f} against {other[metric]:.3f} for {other['model']}"
-        if mine[f"{metric}_low"] <= other[metric] <= mine[f"{metric}_high"]:
+        span = f"{gap['low']:+.3f} to {gap['high']:+.3f}".replace("-", words.MINUS)
+        if gap["low"] <= 0 <= gap["high"]:
             verdict = "about as well as the best alternative"
         else:
-            verdict = (
-                "better than every alternative"
-                if mine[metric] > other[metric]
-                else "worse than an alternative"
-            )
-        out.append(f"Customers are ranked by {noun} {verdict}: {numbers} (1 is perfect).")
+            verdict = "better than every alternative" if gap["low"] > 0 else "worse than an alternative"
+        out.append(
+            f"Customers are ranked by {noun} {verdict}: {numbers} (1 is perfect; the difference lies between "
+            f"{span}, customer by customer)."
+        )
     return out
+
+
+def _verdict(run: Run) -> str:
+    """Whether the gates are passed, and which rows would be chosen by them."""
+    verdict = run.facts["gates"]
+    passed = "passed every gate" if verdict["passed"] else "did not pass every gate (table below)"
+    chosen = [
+        f"for {noun} {verdict[f'champion_{target}'] or 'none of the rows passes'}"
+        for target, noun in (("value", "value"), ("churn", "risk"))
+    ]
+    return f"The models in use {passed}. By the gates one would choose {' and '.join(chosen)}."
+
+
+def _campaign(run: Run) -> str:
+    """What a retention campaign would have earned at best, and on which assumptions."""
+    costs, currency = run.facts["campaign"], run.facts["currency"]
+    best = run.profits.sort_values("profit").iloc[-1]
+    contact, offer = (words.money(costs[f"{name}_cost"], currency) for name in ("contact", "offer"))
+    return (
+        f"If {words.percent(costs['save_rate'])} of those about to leave can be kept, a contact costs "
+        f"{contact} and an offer {offer}, contacting {words.percent(best['share'])} of the customers by "
+        f"{best['ranking']} would have gained {words.money(best['profit'], currency)}. Who left is what "
+        "happened; how many an offer keeps, and what they then spend, is assumed: leave a random group alone "
+        "to measure it."
+    )
+
+
+def _money_span(low: float, high: float) -> str:
+    return f"{words.amount(low)} to {words.amount(high)}"
+
+
+def _tops(row: Any) -> str:
+    return ", ".join(words.percent(share) for share in (row.top_1, row.top_5, row.top_20))
+
+
+def _gate_table(run: Run) -> Table:
+    gates = run.gates
+    in_use = {"value": run.facts["model_value"], "churn": run.facts["model_churn"]}
+    mine = gates[gates["model"] == gates["target"].map(in_use)]
+    nouns = {"value": "Value", "churn": "Risk"}
+    lines = tuple(
+        (
+            Cell(f"{nouns[row.target]}: {row.gate}"),
+            Cell("passed" if row.passed else "FAILED"),
+            Cell(f"{row.measured:.3f}".replace("-", words.MINUS), f"limit {row.limit:g}"),
+            Cell(words.sentence(row.rule), words.sentence(row.reason)),
+        )
+        for row in rows(mine)
+    )
+    columns = ("Gate", "Result", "Measured", "What is asked, and why")
+    caption = "Gates that the models in use must pass together"
+    return Table("gates", caption, columns, lines, words=4)
+
+
+def _cohort_table(run: Run) -> Table:
+    unit = run.facts["currency"] or "data's currency"
+    lines = tuple(
+        (
+            Cell(row.cohort),
+            Cell(words.count(row.customers)),
+            Cell(words.amount(row.predicted)),
+            Cell(words.amount(row.actual)),
+            Cell(words.signed_percent(row.bias), _span(row.bias_low, row.bias_high, "percent")),
+        )
+        for row in rows(run.cohorts)
+    )
+    columns = ("First order", "Customers", f"Predicted, {unit}", f"What came, {unit}", "Error of the total")
+    return Table("cohort-table", "Customers by when they first ordered", columns, lines)
 
 
 def _coverage(run: Run) -> str:
     share, level = run.facts["intervals"]["coverage"], run.facts["intervals"]["level"]
     return (
         f"The later revenue of {words.percent(share)} of the customers lay within their "
-        f"{words.percent(level)} interval."
+        f"{words.percent(level)} interval, which is "
+        f"{words.money(run.facts['intervals']['width'], run.facts['currency'])} wide on average."
     )
 
 
@@ -162,7 +247,7 @@ def _value_board(run: Run, board: pd.DataFrame) -> Table:
         (
             Cell(row.model),
             Cell(f"{row.gini:.3f}".replace("-", words.MINUS), _span(row.gini_low, row.gini_high)),
-            Cell(words.percent(row.top_10)),
+            Cell(words.percent(row.top_10), f"1, 5, 20{words.NBSP}%: {_tops(row)}"),
             Cell(words.signed_percent(row.bias), _span(row.bias_low, row.bias_high, "percent")),
             Cell(words.percent(row.decile_error)),
             Cell(f"{row.spearman:.3f}".replace("-", words.MINUS)),
@@ -188,13 +273,16 @@ def _value_board(run: Run, board: pd.DataFrame) -> Table:
     )
 
 
-def _churn_board(board: pd.DataFrame) -> Table:
+def _churn_board(run: Run, board: pd.DataFrame) -> Table:
     lines = tuple(
         (
             Cell(row.model),
             Cell(f"{row.auc:.3f}", _span(row.auc_low, row.auc_high)),
             Cell(f"{row.average_precision:.3f}"),
             Cell(f"{row.calibration_error:.3f}"),
+            Cell(f"{row.lift_10:.2f}"),
+            Cell(lift_label(row.lift_quality), f"{row.lift_quality:.2f}"),
+            Cell(words.amount(row.empc_value), _money_span(row.empc_value_low, row.empc_value_high)),
             Cell(f"{row.brier:.3f}"),
             Cell(f"{row.log_loss:.3f}"),
         )
@@ -205,6 +293,9 @@ def _churn_board(board: pd.DataFrame) -> Table:
         "Pairs ranked right (AUC)",
         "Average precision",
         "Gap of the probabilities",
+        "Lift of the riskiest tenth",
+        "Lift quality",
+        f"Best profit per customer, {run.facts['currency'] or 'data currency'}",
         "Brier score",
         "Log loss",
     )

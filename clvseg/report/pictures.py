@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import pandas as pd
 
 from clvseg import charts
@@ -59,6 +60,7 @@ def plan(run: Run) -> dict[str, Figure]:
         **_driver_figures(run),
         **_board_figures(run),
         **_check_figures(run),
+        **_ranking_figures(run),
         **_background_figures(run),
     }
     return dict(sorted(drawn.items()))
@@ -199,6 +201,81 @@ def _check_figures(run: Run) -> dict[str, Figure]:
     if len(run.later):
         out["segments_later"] = _later_figure(run)
     return out
+
+
+def _ranking_figures(run: Run) -> dict[str, Figure]:
+    """What the top of the rankings held, what contacting it earned, and the error by first purchase."""
+    if run.profits.empty:
+        return {}
+    gains = run.gains.rename(columns={"model": "curve", "gain": "height"})
+    best = gains.drop_duplicates("share").assign(curve="perfect ranking", height=lambda frame: frame["best"])
+    gains = pd.concat([gains, best, best.assign(curve="by chance", height=best["share"])], ignore_index=True)
+    gains["best"] = np.isclose(gains["share"], 0.2) & gains["curve"].isin(run.gains["model"])
+    gains["detail"] = [
+        f"{row.curve}: the first {words.percent(row.share)} hold {words.percent(row.height)}"
+        for row in rows(gains)
+    ]
+    marked = ". ".join(gains.loc[gains["best"], "detail"])
+    title = "Who did not order, found by contacting the riskiest first"
+    profits, currency = _profit_frame(run), run.facts["currency"]
+    top = ". ".join(profits.loc[profits["best"], "detail"])
+    across = "Share of customers contacted"
+    return {
+        "gains": Figure(
+            partial(
+                charts.curve_chart,
+                gains[["curve", "share", "height", "best", "detail"]],
+                title=title,
+                note="Share of all who did not order; dots at the riskiest fifth",
+                across=across,
+            ),
+            HALF_WIDTH,
+            f"{title}. {marked}",
+        ),
+        "profits": Figure(
+            partial(
+                charts.curve_chart,
+                profits,
+                title=f"Net gain of a retention campaign, {unit(run)}",
+                note="By who is contacted first; dots at the best size of the list",
+                across=across,
+                money=True,
+            ),
+            HALF_WIDTH,
+            f"Net gain of a campaign, {currency or 'in the currency of the data'}. {top}",
+        ),
+        "cohorts": _cohort_figure(run),
+    }
+
+
+def _profit_frame(run: Run) -> pd.DataFrame:
+    frame = run.profits.rename(columns={"ranking": "curve", "profit": "height"})
+    frame["best"] = frame.index.isin(frame.groupby("curve")["height"].idxmax())
+    frame["curve"] = [f"by {name}" for name in frame["curve"]]
+    currency = run.facts["currency"]
+    frame["detail"] = [
+        f"{row.curve}: {words.percent(row.share)} contacted, {words.money(row.height, currency)}"
+        for row in rows(frame)
+    ]
+    return frame
+
+
+def _cohort_figure(run: Run) -> Figure:
+    cohorts = run.cohorts
+    frame = pd.DataFrame({"label": cohorts["cohort"], "ours": True})
+    for name, column in (("metric", "bias"), ("low", "bias_low"), ("high", "bias_high")):
+        frame[name] = cohorts[column] * 100
+    frame["text"] = [words.signed_percent(value) for value in cohorts["bias"]]
+    frame["detail"] = [
+        f"First order {row.cohort}, {words.customers(row.customers)}: {words.signed_percent(row.bias)}, "
+        f"{words.signed_percent(row.bias_low)} to {words.signed_percent(row.bias_high)}"
+        for row in rows(cohorts)
+    ]
+    title = "Error of the total by first order, percent"
+    note = f"0 is right, above it predicted too high; lines are 95{words.NBSP}% intervals"
+    label = f"{title}. " + ". ".join(frame["detail"])
+    draw = partial(charts.leaderboard_chart, frame, title=title, note=note, zero=True)
+    return Figure(draw, HALF_WIDTH, label)
 
 
 def _later_figure(run: Run) -> Figure:

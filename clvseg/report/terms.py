@@ -41,6 +41,17 @@ ALWAYS = (
         "How far predicted probabilities were from what happened, on average over groups of customers.",
     ),
     (
+        "Lift",
+        "How many times more of those who did not order are among the riskiest tenth than among all. Lift "
+        "quality is the mean lift over lists of every length, from 0 for chance to 1 for a perfect ranking: "
+        "excellent from 0.6, good from 0.4, fair from 0.2.",
+    ),
+    (
+        "Best profit per customer",
+        "Expected maximum profit of a retention campaign that contacts the riskiest first, averaged over "
+        "save rates: models that rank as well can earn differently.",
+    ),
+    (
         "Importance",
         "Mean absolute SHAP value: how much a piece of knowledge moves the predictions on average.",
     ),

@@ -76,14 +76,29 @@ def test_accuracy_in_plain_words(run: Run) -> None:
 
 
 def test_better_and_worse_are_said(run: Run) -> None:
-    board = run.leaderboard_value.copy()
+    board, gaps = run.leaderboard_value.copy(), run.differences.copy()
+    against = (gaps["other"] == "LightGBM alone", ["low", "high"])
     board.loc[0, ["gini", "gini_low", "gini_high"]] = [0.60, 0.59, 0.61]
-    worse = build(dataclasses.replace(run, leaderboard_value=board)).accuracy.points[0]
+    gaps.loc[against] = [-0.15, -0.1]
+    worse = build(dataclasses.replace(run, leaderboard_value=board, differences=gaps)).accuracy.points[0]
     assert "worse than an alternative: 0.600 against 0.721 for LightGBM alone" in worse
     board.loc[0, ["gini", "gini_low", "gini_high"]] = [0.80, 0.79, 0.81]
-    better = build(dataclasses.replace(run, leaderboard_value=board)).accuracy.points[0]
+    gaps.loc[against] = [0.05, 0.1]
+    better = build(dataclasses.replace(run, leaderboard_value=board, differences=gaps)).accuracy.points[0]
     assert "better than every alternative" in better
     assert "about as well" in build(run).accuracy.points[0]
+
+
+def test_gates_money_and_cohorts_are_told(run: Run) -> None:
+    accuracy = build(run).accuracy
+    tables = {table.key: table for table in accuracy.tables}
+    assert [row[1].text for row in tables["gates"].rows] == ["passed", "passed", "passed", "FAILED", "passed"]
+    assert len(tables["cohort-table"].rows) == len(run.cohorts)
+    text = " ".join(accuracy.points)
+    assert "did not pass every gate" in text
+    assert "for value hybrid and for risk none of the rows passes" in text
+    assert "would have gained" in text
+    assert {"gains", "profits", "cohorts", "reliability", "deciles"} <= set(accuracy.figures)
 
 
 def test_our_row_is_marked(run: Run) -> None:
@@ -190,7 +205,8 @@ def test_empty_tables_leave_their_parts_out(run: Run) -> None:
             name: getattr(run, name).iloc[:0]
             for name in (
                 "later", "leaderboard_value", "leaderboard_churn", "deciles", "calibration", "drivers",
-                "segment_drivers", "cluster_choice", "model_choice",
+                "segment_drivers", "cluster_choice", "model_choice", "differences", "gates", "cohorts",
+                "gains", "profits",
             )
         },
     )  # fmt: skip

@@ -184,6 +184,11 @@ def test_a_run_with_little_in_it(make_run: MakeRun) -> None:
         "drivers",
         "segment_drivers",
         "model_choice",
+        "differences",
+        "gates",
+        "cohorts",
+        "gains",
+        "profits",
     )
     bare = dataclasses.replace(
         run,

@@ -23,8 +23,9 @@ def specs(run: Run) -> dict[str, dict[str, Any]]:
 
 def test_names_are_sorted_and_complete(specs: dict[str, dict[str, Any]]) -> None:
     assert list(specs) == [
-        "clusters", "deciles", "drivers_churn", "drivers_value", "leaderboard_churn", "leaderboard_value",
-        "reliability", "rfm_grid", "segments", "segments_later", "value_risk_map", "weekly_revenue",
+        "clusters", "cohorts", "deciles", "drivers_churn", "drivers_value", "gains", "leaderboard_churn",
+        "leaderboard_value", "profits", "reliability", "rfm_grid", "segments", "segments_later",
+        "value_risk_map", "weekly_revenue",
     ]  # fmt: skip
 
 
