@@ -46,7 +46,7 @@ def leaderboard(table: frames.Table, drawn: Bootstrap) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Columns of `table`, models in the order given.
+        Columns of `table` whose metrics were drawn, models in the order given.
     """
     rows = []
     for model in drawn.models:
@@ -55,7 +55,8 @@ def leaderboard(table: frames.Table, drawn: Bootstrap) -> pd.DataFrame:
             row[metric] = drawn.estimates[model, metric]
             row[f"{metric}_low"], row[f"{metric}_high"] = drawn.interval(model, metric)
         rows.append(row)
-    return table.conform(pd.DataFrame(rows))
+    drawn_columns = tuple(column for column in table.columns if column.name in rows[0])
+    return frames.Table(table.name, drawn_columns).conform(pd.DataFrame(rows))
 
 
 def differences(target: str, drawn: Bootstrap, model: str) -> pd.DataFrame:
