@@ -23,7 +23,10 @@ _MAX_ROUNDS = 400
 _PATIENCE = 10
 _PARAMETERS: dict[str, Any] = {
     "num_leaves": 8,
-    "learning_rate": 0.1,
+    "learning_rate": 0.05,
+    "extra_trees": True,
+    "bagging_fraction": 0.7,
+    "bagging_freq": 1,
     "min_data_in_leaf": 200,
     "lambda_l2": 20.0,
     "feature_fraction": 0.5,

@@ -32,6 +32,7 @@ _FLOOR = 1e-3
 _SMALLEST = 1e-9
 _MIN_BUYERS = 200
 _MIN_SURENESS = 1.0
+_SPREAD_TRUST = 0.75
 _SPEND_TRUST = 0.75
 _PURCHASE_TRUST = 0.25
 # Standard deviation of the errors of totals that are not chance, over many cutoffs of three logs.
@@ -99,10 +100,10 @@ class HybridValueModel:
 
     Two LightGBM models with Tweedie loss learn value relative to their origin's mean: one starts from the
     log of the purchase and spend models' expectation ("guided"), one from nothing. Their weighted log-scale
-    mean ranks the customers. Its spread is that of the guided model: customers are older at the cutoff than
-    they were at the origins, which the free model cannot know and the expectation does. The sum over
-    customers is that of the purchase and spend models, moved by part of the error those made at the
-    origins. Where the origins do not show that boosting helps, the value is the
+    mean ranks the customers. Its spread is moved three quarters of the way to the guided model's: customers
+    are older at the cutoff than they were at the origins, which the free model cannot know and the
+    expectation does. The sum over customers is that of the purchase and spend models, moved by part of the
+    error those made at the origins. Where the origins do not show that boosting helps, the value is the
     purchase and spend models' own, with the same total.
 
     Parameters
@@ -183,10 +184,10 @@ class HybridValueModel:
         self.out_of_fold = _with_totals(panel, own)
 
     def _mix(self, current: pd.DataFrame, guided: lightgbm.Booster, free: lightgbm.Booster) -> None:
-        """Weigh the boosters so that predictions are spread as the guided model's are."""
+        """Weigh the boosters; move the spread of the predictions towards the guided model's."""
         self.parts = [(_SHARE, guided), (1 - _SHARE, free)]
         alone = raw_score(guided, current, self.features) + self._guided(current)
-        self.spread = match_spread(self.raw(current), alone)
+        self.spread = match_spread(self.raw(current), alone) ** _SPREAD_TRUST
         self.parts = [(self.spread * weight, booster) for weight, booster in self.parts]
 
     def _guided(self, frame: pd.DataFrame) -> FloatArray:

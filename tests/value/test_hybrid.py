@@ -77,13 +77,20 @@ def test_origin_errors_by_hand(panel):
     assert 0.02 < errors.chance < 0.1
 
 
-def test_predictions_are_as_unequal_as_the_guided_models(panel, model):
+def test_spread_is_moved_three_quarters_of_the_way_to_the_guided_models(panel, model):
     frame = panel.current
-    (_, guided), _ = model.parts
-    start = np.log(np.maximum(frame["horizon_value"] / frame["horizon_value"].mean(), 1e-3))
-    alone = np.exp(guided.predict(frame[model.features], raw_score=True) + start)
-    shares = [np.sort(v)[::-1].cumsum() / v.sum() for v in (alone.to_numpy(), model.predict(frame))]
-    assert shares[1].mean() == pytest.approx(shares[0].mean(), abs=1e-8)
+    (_, guided), (_, free) = model.parts
+    start = np.log(np.maximum(frame["horizon_value"] / frame["horizon_value"].mean(), 1e-3)).to_numpy()
+    alone = guided.predict(frame[model.features], raw_score=True) + start
+    mixed = 0.4 * alone + 0.6 * free.predict(frame[model.features], raw_score=True)
+    assert model.spread == pytest.approx(match_spread(mixed, alone) ** 0.75)
+    matched = np.exp(match_spread(mixed, alone) * mixed)
+    shares = [
+        (np.sort(v)[::-1].cumsum() / v.sum()).mean()
+        for v in (np.exp(mixed), model.predict(frame), matched, np.exp(alone))
+    ]
+    assert shares[2] == pytest.approx(shares[3], abs=1e-8)
+    assert min(shares[0], shares[2]) < shares[1] < max(shares[0], shares[2])
 
 
 def test_spread_is_left_alone_where_nothing_matches():

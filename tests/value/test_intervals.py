@@ -123,7 +123,7 @@ def test_every_level_holds_its_share_of_what_it_learned_from(fitted, level):
     band = intervals.predict(value.out_of_fold[newest], churn.out_of_fold[newest], level)
     actual = panel.outcome["value"].to_numpy()[newest]
     held = ((band["low"] <= actual) & (actual <= band["high"])).mean()
-    assert level - 0.03 <= held <= max(level + 0.03, (actual == 0).mean() + 0.1)
+    assert level - 0.03 <= held <= max(level + 0.03, (actual == 0).mean() + 0.15)
 
 
 def test_ranges_against_counting():
