@@ -1,8 +1,7 @@
-"""How accurate are the defaults out of sample? Prints the tables of README.md.
+"""How accurate are the defaults out of sample? Writes experiments/<case>/tables.md.
 
-python experiments/accuracy/run.py                     every case at every cutoff
-python experiments/accuracy/run.py --case cdnow-181d   one case
-python experiments/accuracy/run.py --named             the named cutoff of each case only
+python experiments/accuracy/run.py                every case, about 8 minutes on 2 cores
+python experiments/accuracy/run.py cdnow_181d     one case
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from clvseg.evaluation.bootstrap import Bootstrap, churn_bootstrap, value_bootst
 from clvseg.evaluation.metrics import interval_coverage
 from clvseg.value import GammaGammaModel, ParetoNBDModel, ValueModel
 from clvseg.value.hybrid import HybridValueModel
-from clvseg.value.intervals import ValueIntervals
+from clvseg.value.intervals import LEVELS, ValueIntervals
 from clvseg.value.origins import build_panel
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -66,21 +65,27 @@ def online_retail() -> Transactions:
 
 @dataclass(frozen=True)
 class Case:
-    """A log, how far to look ahead, and the cutoffs, the named one first."""
+    """A log, and the cutoffs with how many days to look ahead, the named one first."""
 
     read: Callable[[], Transactions]
-    days: int
-    cutoffs: tuple[dt.date, ...]
+    cutoffs: tuple[tuple[str, int], ...]
 
 
 CASES = {
-    "cdnow-39w": Case(cdnow, 273, (dt.date(1997, 9, 30), dt.date(1997, 8, 31), dt.date(1997, 7, 31))),
-    "cdnow-181d": Case(cdnow, 181, (dt.date(1997, 12, 31), dt.date(1997, 11, 30), dt.date(1997, 10, 31))),
-    "complete-journey-92d": Case(
-        complete_journey, 92, (dt.date(2017, 9, 30), dt.date(2017, 8, 31), dt.date(2017, 7, 31))
-    ),
-    "online-retail-91d": Case(
-        online_retail, 91, (dt.date(2011, 9, 9), dt.date(2011, 8, 10), dt.date(2011, 7, 10))
+    "cdnow_39w": Case(cdnow, (("1997-09-30", 273), ("1997-08-31", 273), ("1997-07-31", 273))),
+    "cdnow_181d": Case(cdnow, (("1997-12-31", 181), ("1997-11-30", 181), ("1997-10-31", 181))),
+    "complete_journey": Case(complete_journey, (("2017-09-30", 92), ("2017-08-31", 92), ("2017-07-31", 92))),
+    "online_retail": Case(online_retail, (("2011-09-09", 91), ("2011-08-10", 91), ("2011-07-10", 91))),
+    "horizons": Case(
+        cdnow,
+        (
+            ("1997-09-30", 28),
+            ("1997-09-30", 56),
+            ("1997-09-30", 91),
+            ("1997-09-30", 182),
+            ("1997-06-30", 364),
+            ("1997-04-30", 426),
+        ),
     ),
 }
 
@@ -113,20 +118,28 @@ def judge(tx: Transactions, cutoff: dt.date, days: int) -> Result:
     drawn, drawn_risk = value_bootstrap(money, values, SEED), churn_bootstrap(gone, risks, SEED)
     by_value = lb.leaderboard(frames.LEADERBOARD_VALUE, drawn)
     by_risk = lb.leaderboard(frames.LEADERBOARD_CHURN, drawn_risk)
-    band = intervals.predict(values[lb.HYBRID], risks[lb.HYBRID])
     low, high = intervals.total(values[lb.HYBRID])
     ours, ours_risk = by_value.iloc[-1], by_risk.iloc[-1]
+    held = [
+        interval_coverage(money, *intervals.predict(values[lb.HYBRID], risks[lb.HYBRID], level).to_numpy().T)
+        for level in LEVELS
+    ]
+    biases = by_value.set_index("model")["bias"]
     summary = {
         "cutoff": cutoff.isoformat(),
+        "days": str(days),
+        "inner days": str(panel.inner_days),
         "Gini": f"{ours['gini']:.4f}",
         "difference to the best other row": against(drawn, by_value, "gini"),
         "bias": f"{ours['bias']:+.1%}",
+        f"bias of {BASE}": f"{biases[BASE]:+.1%}",
+        f"bias of {lb.BOOSTED}": f"{biases[lb.BOOSTED]:+.1%}" if lb.BOOSTED in biases else "",
         "decile error": f"{ours['decile_error']:.3f}",
         "Spearman": f"{ours['spearman']:.3f}",
         "AUC": f"{ours_risk['auc']:.4f}",
         "difference to the best other row ": against(drawn_risk, by_risk, "auc"),
         "calibration": f"{ours_risk['calibration_error']:.3f}",
-        "80 % intervals held": f"{interval_coverage(money, band['low'], band['high']):.0%}",
+        "50 / 80 / 95 % intervals held": " / ".join(f"{share:.0%}" for share in held),
         "total / actual": f"{values[lb.HYBRID].sum() / money.sum():.2f} "
         f"({low / money.sum():.2f} to {high / money.sum():.2f})",
         "origins": str(len(panel.origins)),
@@ -160,23 +173,34 @@ def markdown(table: pd.DataFrame, digits: int = 3) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+def tables(case: Case) -> str:
+    """Both leaderboards of the first cutoff, and the summary of all."""
+    tx = case.read()
+    results = [judge(tx, dt.date.fromisoformat(cutoff), days) for cutoff, days in case.cutoffs]
+    cutoff, days = case.cutoffs[0]
+    return "\n\n".join(
+        [
+            f"Cutoff {cutoff}, {days} days.",
+            markdown(shown(results[0].value)),
+            markdown(shown(results[0].churn)),
+            "Every cutoff:",
+            markdown(pd.DataFrame([result.summary for result in results])),
+        ]
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--case", choices=CASES, action="append", help="default: all")
-    parser.add_argument("--named", action="store_true", help="the named cutoff of each case only")
-    arguments = parser.parse_args()
-    for name in arguments.case or CASES:
-        case = CASES[name]
-        if case.read is online_retail and not SHARED.exists():
-            print(f"## {name}\n\nskipped: {SHARED} is not there\n")
+    parser.add_argument("case", choices=[*CASES, []], nargs="*", help="default: all")
+    for name in parser.parse_args().case or CASES:
+        if CASES[name].read is online_retail and not SHARED.exists():
+            print(f"{name}: skipped, {SHARED} is not there")
             continue
-        tx = case.read()
-        cutoffs = case.cutoffs[:1] if arguments.named else case.cutoffs
-        results = [judge(tx, cutoff, case.days) for cutoff in cutoffs]
-        print(f"## {name}\n\nCutoff {cutoffs[0]}, {case.days} days.\n")
-        print(markdown(shown(results[0].value)), end="\n\n")
-        print(markdown(shown(results[0].churn)), end="\n\n")
-        print(markdown(pd.DataFrame([result.summary for result in results])), end="\n\n", flush=True)
+        place = Path(__file__).parents[1] / name / "tables.md"
+        command = f"python experiments/accuracy/run.py {name}"
+        place.parent.mkdir(exist_ok=True)
+        place.write_text(f"<!-- {command} -->\n\n{tables(CASES[name])}\n", encoding="utf-8")
+        print(f"{name}: {place}", flush=True)
 
 
 if __name__ == "__main__":
