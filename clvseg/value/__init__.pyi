@@ -1,6 +1,7 @@
 from .beta_geo import BetaGeoModel as BetaGeoModel
 from .beta_geo import ModifiedBetaGeoModel as ModifiedBetaGeoModel
 from .bgbb import BetaGeoBetaBinomModel as BetaGeoBetaBinomModel
+from .covariates import CovariateModel as CovariateModel
 from .fit import FitReport as FitReport
 from .kinds import MODELS as MODELS
 from .pareto_nbd import ParetoNBDModel as ParetoNBDModel
@@ -20,6 +21,7 @@ __all__ = [
     "NEW_CUSTOMER",
     "BetaGeoBetaBinomModel",
     "BetaGeoModel",
+    "CovariateModel",
     "FitReport",
     "GammaGammaModel",
     "ModifiedBetaGeoCNBDModel",

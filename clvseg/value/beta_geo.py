@@ -27,7 +27,19 @@ class _BetaGeo(PurchaseModel):
     )
     _starts = ((-0.7, 0.0, -1.0, 0.5), (0.7, -1.0, 0.0, -1.0), (-1.5, 1.5, -2.5, 2.0))
     _time_powers = (0, 1, 0, 0)
+    # "dropout" moves a / b with a b as it is, "dropout alike" moves both: any a_i and b_i are of these two.
+    _effects = {  # noqa: RUF012
+        "purchase": (0.0, -1.0, 0.0, 0.0),
+        "dropout": (0.0, 0.0, 0.5, -0.5),
+        "dropout alike": (0.0, 0.0, 1.0, 1.0),
+    }
     _chances: ClassVar[int]
+
+    def _row_derivatives(
+        self, parameters: Array, x: Array, t_x: Array, T: Array
+    ) -> tuple[Array, Array, Array]:
+        value, gradient, hessian = betageo.row_derivatives(parameters, x, t_x, T, self._chances)
+        return value, gradient[:4], hessian[:4, :4]
 
     def _alive(self, x: Array, t_x: Array, T: Array) -> Array:
         return betageo.probability_alive(self._parameters(), x, t_x, T, self._chances)

@@ -42,9 +42,19 @@ class ParetoNBDModel(PurchaseModel):
         (0.5, -1.0, -1.5, -9.0),
     )
     _time_powers = (0, 1, 0, 1)
+    _effects = {"purchase": (0.0, -1.0, 0.0, 0.0), "dropout": (0.0, 0.0, 0.0, -1.0)}  # noqa: RUF012
 
     def _likelihood(self, parameters: Array, counts: Counts) -> tuple[float, Array, Array]:
         return pareto.log_likelihood(parameters, counts)
+
+    def _row_derivatives(
+        self, parameters: Array, x: Array, t_x: Array, T: Array
+    ) -> tuple[Array, Array, Array]:
+        value, gradient, hessian = pareto.row_derivatives(parameters, x, t_x, T)
+        slope = parameters * gradient
+        hessian = parameters[:, None] * parameters * hessian
+        hessian[np.arange(4), np.arange(4)] += slope
+        return value, slope, hessian
 
     def _alive(self, x: Array, t_x: Array, T: Array) -> Array:
         return on_distinct(partial(pareto.along_age, pareto.probability_alive), self._parameters(), x, t_x, T)

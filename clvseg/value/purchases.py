@@ -48,6 +48,8 @@ class PurchaseModel(HasParameterDraws, BaseEstimator, ABC):
     _time_powers: ClassVar[tuple[int, ...]]
     # Fitted attributes of a kind of model, JSON-able, besides the parameters.
     _state: ClassVar[tuple[str, ...]] = ()
+    # What one unit of an effect adds to the log-parameters, by what it is an effect on; none: no covariates.
+    _effects: ClassVar[dict[str, tuple[float, ...]]] = {}
 
     params_: dict[str, float]
     fit_report_: FitReport
@@ -95,8 +97,8 @@ class PurchaseModel(HasParameterDraws, BaseEstimator, ABC):
         units = counts.scale ** np.array(self._time_powers)
         parameters = coordinates.parameters(found.theta) * units
         self.params_ = dict(zip(coordinates.names, map(float, parameters), strict=True))
-        log_unit = _log_unit(counts) - constant
-        self.fit_report_ = report(found, coordinates, units, n, len(counts.x), log_unit)
+        unit = log_unit(counts) - constant
+        self.fit_report_ = report(found, coordinates, units, n, len(counts.x), unit)
         spread = covariance(found, n)
         transform = coordinates.transform
         self.covariance_ = None if spread is None else transform @ spread @ transform.T
@@ -114,7 +116,7 @@ class PurchaseModel(HasParameterDraws, BaseEstimator, ABC):
         counts = count_histories(*columns_of(summary))
         units = counts.scale ** np.array(self._time_powers)
         value = self._likelihood(self._parameters() / units, counts)[0]
-        return float(value - _log_unit(counts) + self._constant(summary, counts.scale))
+        return float(value - log_unit(counts) + self._constant(summary, counts.scale))
 
     def probability_alive(self, summary: pd.DataFrame, days: float = 0.0) -> Array:
         """P(still a customer `days` after the cutoff), one per row, in 0..1.
@@ -273,15 +275,19 @@ class PurchaseModel(HasParameterDraws, BaseEstimator, ABC):
         ndarray of int, shape (periods, n)
             One for each row of `parameters`.
         """
+        model = copy(self)
+        for row in parameters:
+            model.params_ = dict(zip(self.params_, map(float, row), strict=True))
+            yield model._periods(summary, ends, rng)
+
+    def _periods(self, summary: pd.DataFrame, ends: Array, rng: np.random.Generator) -> Array:
+        """One simulation with the parameters as they are, shape (periods, n)."""
         ends = np.asarray(ends, dtype=float)
         if (np.diff(ends, prepend=0.0) < 0).any():
             raise DataError("ends of periods must ascend from 0 on.", found=str(ends.tolist()))
         _horizon(ends[-1])
         x, t_x, T = self._histories(summary)
-        model = copy(self)
-        for row in parameters:
-            model.params_ = dict(zip(self.params_, map(float, row), strict=True))
-            yield model._draw(rng, model._alive(x, t_x, T), x, t_x, T, ends)
+        return self._draw(rng, self._alive(x, t_x, T), x, t_x, T, ends)
 
     def to_dict(self) -> dict[str, Any]:
         """Fitted model as a JSON-able dictionary."""
@@ -300,7 +306,13 @@ class PurchaseModel(HasParameterDraws, BaseEstimator, ABC):
     @classmethod
     def from_dict(cls, d: dict[str, Any]) -> Self:
         """The model that :meth:`to_dict` was called on, of whichever class."""
-        model: Self = getattr(import_module("clvseg.value"), d["model"])(**d["settings"])
+        kind = getattr(import_module("clvseg.value"), d["model"])
+        restored: Self = kind._restored(d)
+        return restored
+
+    @classmethod
+    def _restored(cls, d: dict[str, Any]) -> Self:
+        model = cls(**d["settings"])
         for name, value in d["state"].items():
             setattr(model, name, value)
         model.params_ = dict(d["params"])
@@ -331,6 +343,12 @@ class PurchaseModel(HasParameterDraws, BaseEstimator, ABC):
     @abstractmethod
     def _likelihood(self, parameters: Array, counts: Counts) -> tuple[float, Array, Array]: ...
 
+    def _row_derivatives(
+        self, parameters: Array, x: Array, t_x: Array, T: Array
+    ) -> tuple[Array, Array, Array]:
+        """Log-likelihood of each row with gradient and Hessian in its own log-parameters."""
+        raise NotImplementedError
+
     @abstractmethod
     def _alive(self, x: Array, t_x: Array, T: Array) -> Array: ...
 
@@ -358,7 +376,7 @@ class PurchaseModel(HasParameterDraws, BaseEstimator, ABC):
     def _wait(self, x: Array, t_x: Array, T: Array) -> Array: ...
 
 
-def _log_unit(counts: Counts) -> float:
+def log_unit(counts: Counts) -> float:
     """Each purchase has a density in time: what its logarithm loses from internal units to days."""
     return float(np.log(counts.scale) * (counts.weight @ counts.x) / counts.n)
 
