@@ -89,15 +89,22 @@ class Counts:
 
     def thin(self, size: int) -> Counts:
         """About `size` of the histories: those of highest x and an even choice of the rest, reweighted."""
+        pick, weight = self.choice(size)
+        if isinstance(pick, slice):
+            return self
+        return Counts(self.x[pick], self.t_x[pick], self.T[pick], weight, self.scale)
+
+    def choice(self, size: int) -> tuple[Array | slice, Array]:
+        """Rows that :meth:`thin` keeps, and their weights."""
         keep = size // 4
         rest = len(self.x) - keep
         step = rest // (size - keep)
         if step < 2:
-            return self
+            return slice(None), self.weight
         pick = np.append(np.arange(step // 2, rest, step), np.arange(rest, len(self.x)))
         weight = self.weight[pick].astype(float)
         weight[:-keep] *= self.weight[:rest].sum() / weight[:-keep].sum()
-        return Counts(self.x[pick], self.t_x[pick], self.T[pick], weight, self.scale)
+        return pick, weight
 
 
 def count_histories(x: Array, t_x: Array, T: Array) -> Counts:

@@ -35,12 +35,12 @@ class Design:
     columns: tuple[Array, ...]
 
     def thin(self, size: int) -> Design:
-        """About `size` of the rows, evenly over their order; all where there are no more."""
-        step = len(self.counts.x) // size
-        if step < 2:
+        """As :meth:`Counts.thin`; the whole where there are no more rows."""
+        thin = self.counts.thin(size)
+        if thin is self.counts:
             return self
-        pick = slice(step // 2, None, step)
-        return Design(self.counts.thin(size), tuple(part[pick] for part in self.columns))
+        pick = self.counts.choice(size)[0]
+        return Design(thin, tuple(part[pick] for part in self.columns))
 
     def reweighted(self, weight: Array) -> Design:
         """The same rows, each shared by `weight` customers; those shared by none are left out."""
