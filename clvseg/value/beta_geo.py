@@ -25,7 +25,13 @@ class _BetaGeo(PurchaseModel):
         np.array([SHAPES[0], TIMES[0], TIMES[0], SHAPES[0]]),
         np.array([SHAPES[1], TIMES[1], SHAPES[1], SHAPES[1]]),
     )
-    _starts = ((-0.7, 0.0, -1.0, 0.5), (0.7, -1.0, 0.0, -1.0), (-1.5, 1.5, -2.5, 2.0))
+    # In the last most leave at their first chance and the others buy often.
+    _starts = (
+        (-0.7, 0.0, -1.0, 0.5),
+        (0.7, -1.0, 0.0, -1.0),
+        (-1.5, 1.5, -2.5, 2.0),
+        (-1.5, -3.0, 2.0, -4.0),
+    )
     _time_powers = (0, 1, 0, 0)
     # "dropout" moves a / b with a b as it is, "dropout alike" moves both: any a_i and b_i are of these two.
     _effects = {  # noqa: RUF012
