@@ -232,11 +232,6 @@ class SegmentSettings(_Section):
     inputs: tuple[str, ...] = Field(
         (), description="columns to cluster by; default: recency, orders, revenue and all attributes"
     )
-    incomplete: Literal["fill", "classify"] = Field(
-        "fill",
-        description="customers with missing inputs: filled by medians, or assigned by a classifier that may "
-        "be unsure",
-    )
     clusters: int | None = Field(
         None, ge=2, le=12, description="number of clusters; default: chosen from the data"
     )
@@ -251,9 +246,6 @@ class SegmentSettings(_Section):
     min_share: float = Field(0.01, ge=0.001, le=0.2, description="smallest share of customers in a segment")
     attributes: dict[str, AttributeSettings] = Field({}, description="files of what else is known")
     table: TableSettings = TableSettings()
-    rivals: dict[str, str] = Field(
-        {}, description="segmentations to compare with: a name and an SQL expression over the columns"
-    )
 
     @model_validator(mode="after")
     def _tiers_in_order(self) -> SegmentSettings:
