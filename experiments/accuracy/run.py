@@ -18,13 +18,13 @@ import pandas as pd
 from clvseg import frames
 from clvseg.boosting import Panel
 from clvseg.churn.model import ChurnModel
-from clvseg.config import ColumnSettings, DataSettings
+from clvseg.config import ColumnSettings, DataSettings, Settings
 from clvseg.data.summary import outcomes
 from clvseg.data.transactions import Transactions
 from clvseg.evaluation import leaderboard as lb
 from clvseg.evaluation.bootstrap import Bootstrap, churn_bootstrap, value_bootstrap
 from clvseg.evaluation.metrics import interval_coverage
-from clvseg.value import GammaGammaModel, ParetoNBDModel, ValueModel
+from clvseg.learning import value_fitter
 from clvseg.value.hybrid import HybridValueModel
 from clvseg.value.intervals import LEVELS, ValueIntervals
 from clvseg.value.origins import build_panel
@@ -32,6 +32,7 @@ from clvseg.value.origins import build_panel
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 BASE = "Pareto/NBD"
 SEED = 1
+fit_model = value_fitter(Settings().value)
 
 
 def cdnow() -> Transactions:
@@ -99,10 +100,6 @@ class Result:
     summary: dict[str, str]
 
 
-def fit_model(summary: pd.DataFrame, spend: pd.DataFrame) -> ValueModel:
-    return ValueModel(ParetoNBDModel(), GammaGammaModel()).fit(summary, spend)
-
-
 def judge(tx: Transactions, cutoff: dt.date, days: int) -> Result:
     started = time.perf_counter()
     panel, _ = build_panel(tx, cutoff, days, fit_model)
@@ -132,7 +129,7 @@ def judge(tx: Transactions, cutoff: dt.date, days: int) -> Result:
         "Gini": f"{ours['gini']:.4f}",
         "difference to the best other row": against(drawn, by_value, "gini"),
         "bias": f"{ours['bias']:+.1%}",
-        f"bias of {BASE}": f"{biases[BASE]:+.1%}",
+        f"bias of {BASE}": f"{biases[f'{BASE} + Gamma-Gamma']:+.1%}",
         f"bias of {lb.BOOSTED}": f"{biases[lb.BOOSTED]:+.1%}" if lb.BOOSTED in biases else "",
         "decile error": f"{ours['decile_error']:.3f}",
         "Spearman": f"{ours['spearman']:.3f}",
