@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
+    from clvseg.contractual import ContractJudged
     from clvseg.tracking import Comparison
     from clvseg.workflow import Step
 
@@ -108,8 +109,11 @@ def fit(settings: SettingsFile, as_json: AsJson = False, strict: Strict = False)
     else:
         _print_alarm(run.findings)
         _print_segments(run.segments, run.facts)
-        _print_accuracy(run.leaderboard_value, run.leaderboard_churn, run.facts)
-        _print_gates(run.gates, run.facts)
+        if run.contractual:
+            _print_contract_accuracy(run.leaderboard_churn, run.facts)
+        else:
+            _print_accuracy(run.leaderboard_value, run.leaderboard_churn, run.facts)
+            _print_gates(run.gates, run.facts)
         _print_later(run.later, run.facts)
         _print_findings(run.findings)
         _print_places(published.to_dict())
@@ -120,10 +124,13 @@ def fit(settings: SettingsFile, as_json: AsJson = False, strict: Strict = False)
 def evaluate(settings: SettingsFile, as_json: AsJson = False, strict: Strict = False) -> None:
     """Judge only: at several cutoffs, fit on what was known and measure on what followed."""
     from clvseg import workflow
+    from clvseg.contractual import ContractJudged
 
     with _progress() as step:
         judged = workflow.evaluate(_read(settings), progress=step)
-    if as_json:
+    if isinstance(judged, ContractJudged):
+        _print_contract_judged(judged, as_json)
+    elif as_json:
         _print_json(
             {
                 "facts": judged.facts,
@@ -406,6 +413,37 @@ def _print_accuracy(value: pd.DataFrame, churn: pd.DataFrame, facts: dict[str, A
     _print_churn_board(churn, "Accuracy of churn: no purchase in those days")
 
 
+def _print_contract_judged(judged: ContractJudged, as_json: bool) -> None:
+    """Accuracy on rows no model has seen, where a label says who left."""
+    if as_json:
+        tables = {name: _records(getattr(judged, name)) for name in ("later", "findings")}
+        _print_json({"facts": judged.facts, "churn": _records(judged.leaderboard_churn), **tables})
+        return
+    _print_contract_accuracy(judged.leaderboard_churn, judged.facts)
+    _print_later(judged.later, judged.facts)
+    _print_findings(judged.findings)
+
+
+def _print_contract_accuracy(churn: pd.DataFrame, facts: dict[str, Any]) -> None:
+    rows = [
+        [
+            c.model,
+            f"{c.auc:.3f} ({c.auc_low:.3f} to {c.auc_high:.3f})",
+            f"{c.average_precision:.3f}",
+            f"{c.brier:.3f}",
+            f"{c.calibration_error:.3f}",
+        ]
+        for c in _rows(churn)
+    ]
+    title = f"Accuracy of churn: {facts['validation']}, {facts['judged']:,} customers"
+    _table(title, ["model", "AUC (95 % interval)", "average precision", "Brier", "calibration error"], rows)
+    if "survival_concordance" in facts:
+        _console().print(
+            f"Time to churn, unseen customers: concordance {facts['survival_concordance']:.3f}, integrated "
+            f"Brier score {facts['survival_brier']:.4f} (Kaplan-Meier {facts['survival_brier_km']:.4f})"
+        )
+
+
 def _print_origins(judged: Any) -> None:
     """Print both leaderboards at each cutoff, and their means over the cutoffs with the differences."""
     days, cutoffs = judged.facts["holdout_days"], judged.facts["cutoffs"]
@@ -523,6 +561,19 @@ def _print_choice(choice: pd.DataFrame) -> None:
 
 
 def _print_later(later: pd.DataFrame, facts: dict[str, Any]) -> None:
+    if "validation" in facts:
+        rows = [
+            [
+                s.segment,
+                f"{s.customers:,}",
+                f"{s.predicted_left:.1%}",
+                f"{s.left:.1%} ({s.left_low:.1%} to {s.left_high:.1%})",
+            ]
+            for s in _rows(later)
+        ]
+        columns = ["segment", "customers", "churn said", "left (95 % interval)"]
+        _table("What the segments said of customers no model had seen", columns, rows)
+        return
     rows = [
         [
             s.segment,

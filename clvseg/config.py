@@ -146,8 +146,24 @@ class ValueSettings(_Section):
 
 
 class ChurnSettings(_Section):
-    """Risk; ``[churn]``."""
+    """Risk; ``[churn]``. With a ``label`` the source is a table of customers: the contractual case."""
 
+    label: ColumnName | None = Field(
+        None, description="column of a customers' table that says who left; makes the case contractual"
+    )
+    event: str | None = Field(
+        None, description="the label's value that means gone; default: yes, true, 1, left, churned ..."
+    )
+    date: ColumnName | None = Field(
+        None, description="day on which the row was known; later rows then judge the models"
+    )
+    tenure: ColumnName | None = Field(None, description="how long a customer has been one, in periods")
+    charge: ColumnName | None = Field(None, description="what a customer pays in a period")
+    period: Duration = Field("1m", description="unit of tenure and charge")
+    leaks: Literal["exclude", "keep"] = Field(
+        "exclude", description="columns that know the label: leave them out, or learn from them"
+    )
+    exclude: tuple[str, ...] = Field((), description="columns no model may read")
     low: float = Field(0.4, gt=0, lt=1, description="below it the risk tier is low")
     high: float = Field(0.75, gt=0, lt=1, description="from it on the risk tier is high")
 
@@ -155,7 +171,15 @@ class ChurnSettings(_Section):
     def _ordered(self) -> ChurnSettings:
         if self.low >= self.high:
             raise ValueError(f"low must lie below high; got {self.low} and {self.high}")
+        named = [name for name in ("event", "date", "tenure", "charge") if getattr(self, name) is not None]
+        if self.label is None and (named or self.exclude):
+            raise ValueError(f"{', '.join(named) or 'exclude'} needs label beside it")
         return self
+
+    @property
+    def period_days(self) -> int:
+        """Days in a unit of tenure and charge."""
+        return parse_duration(self.period)
 
 
 class EvaluationSettings(_Section):

@@ -30,6 +30,10 @@ class Table:
         """The column names, in order."""
         return [column.name for column in self.columns]
 
+    def empty(self) -> pd.DataFrame:
+        """Return the table without rows."""
+        return self.conform(pd.DataFrame(columns=self.names))
+
     def conform(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return `frame` with exactly this table's columns, order and types.
 
@@ -348,6 +352,84 @@ CHOICE = Table(
         Column("smallest_share", "float", "0..1", "share of the customers in the smallest cluster"),
         Column("votes", "int", "", "criteria that name this number"),
         Column("chosen", "flag", "", "whether it was taken"),
+    ),
+)
+
+_CONTRACT_SCORES = (
+    Column("customer_id", "id", "", "the customer, as in the table"),
+    Column("as_of", "date", "", "day of the scores"),
+    Column("status", "text", "", "what the label says: left, stayed or unknown"),
+    Column("tenure", "float", "periods", "how long a customer so far"),
+    Column("charge", "float", "money", "paid in a period"),
+    Column("churn_probability", "float", "0..1", "probability of what the label says, calibrated"),
+    Column("stays_horizon", "float", "0..1", "probability of still being there at the end of the horizon"),
+    Column("median_remaining", "float", "periods", "until half of such are gone; at most the longest "
+           "tenure seen"),
+    Column("predicted_value", "float", "money", "expected charges within the horizon"),
+    Column("lifetime_value", "float", "money", "discounted margin over the lifetime setting"),
+    Column("value_at_risk", "float", "money", "predicted_value x churn_probability"),
+    Column("value_tier", "text", "", "high, mid or low, by share of predicted value; any without a charge"),
+    Column("risk_tier", "text", "", "high, medium or low, by churn probability"),
+    Column("segment", "text", "", "name of the value-based segment"),
+    Column("reason_1", "text", "", "strongest reason for the churn probability, in words"),
+    Column("reason_2", "text", "", "second reason"),
+    Column("reason_3", "text", "", "third reason"),
+)  # fmt: skip
+_OF_TENURE = {"tenure", "stays_horizon", "median_remaining"}
+_OF_CHARGE = {"charge", "predicted_value", "lifetime_value", "value_at_risk"}
+
+
+def contract_scores(tenure: bool, charge: bool) -> Table:
+    """The scores of customers under contract, with the columns that tenure and charge allow.
+
+    Examples
+    --------
+    >>> "lifetime_value" in contract_scores(tenure=True, charge=False).names
+    False
+    """
+    without = (set() if tenure else _OF_TENURE) | (set() if charge else _OF_CHARGE)
+    return Table("scores", tuple(c for c in _CONTRACT_SCORES if c.name not in without))
+
+
+# Segments of customers under contract who are still there, most valuable first.
+CONTRACT_SEGMENTS = Table(
+    "segments",
+    (
+        *(
+            column
+            for column in SEGMENTS.columns
+            if column.name
+            in (
+                *("segment", "customers", "share_customers", "predicted_value", "share_predicted_value"),
+                *("value_per_customer", "value_at_risk", "churn_probability", "expected_churners"),
+                *("rule", "who", "reasons", "action"),
+            )
+        ),
+    ),
+)
+# What the segments said of customers no model had seen, and who left.
+CONTRACT_LATER = Table(
+    "later",
+    (
+        Column("segment", "text", "", "name"),
+        Column("customers", "int", "customers", "whose label is known"),
+        Column("predicted_left", "float", "0..1", "mean churn probability, by models that did not see them"),
+        Column("left", "float", "0..1", "share that left"),
+        Column("left_low", "float", "0..1", "2.5 % end of its interval (Wilson)"),
+        Column("left_high", "float", "0..1", "97.5 % end"),
+    ),
+)
+
+# Time to churn, by group of customers.
+SURVIVAL = Table(
+    "survival",
+    (
+        Column("group", "text", "", "segment, or all customers"),
+        Column("measure", "text", "", "still there"),
+        Column("day", "float", "days", "since the start (contract) or from as_of on (orders)"),
+        Column("share", "float", "0..1", "share of the group"),
+        Column("low", "float", "0..1", "2.5 % end of its interval; the share itself where it is a model's"),
+        Column("high", "float", "0..1", "97.5 % end"),
     ),
 )
 

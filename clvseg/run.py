@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import pandas as pd
 
 from clvseg.config import Settings
 from clvseg.errors import DataError
+from clvseg.frames import SURVIVAL
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,11 @@ class Run:
     holdout : DataFrame
         The same as of ``cutoff``, with ``predicted_value``, ``churn_probability``, and of the later period
         ``actual_value`` (money) and ``actual_active`` (0 or 1).
+    survival : DataFrame
+        :data:`clvseg.frames.SURVIVAL`: share still there over time; empty of a transaction log.
+
+    Of a contractual run ``scores`` are :func:`clvseg.frames.contract_scores`, ``segments`` and ``later``
+    :data:`clvseg.frames.CONTRACT_SEGMENTS` and ``CONTRACT_LATER``, and the tables of orders are empty.
     """
 
     settings: Settings
@@ -94,6 +100,12 @@ class Run:
     model_choice: pd.DataFrame
     customers: pd.DataFrame
     holdout: pd.DataFrame
+    survival: pd.DataFrame = field(default_factory=lambda: SURVIVAL.empty())
+
+    @property
+    def contractual(self) -> bool:
+        """Whether a label says who left; else the customers are those of a transaction log."""
+        return self.settings.churn.label is not None
 
     @property
     def as_of(self) -> dt.date:
@@ -160,4 +172,4 @@ def _place(folder: Path, name: str) -> Path:
 
 def table_names() -> list[str]:
     """Names of the fields that are frames."""
-    return [field.name for field in fields(Run) if field.type == "pd.DataFrame"]
+    return [one.name for one in fields(Run) if one.type == "pd.DataFrame"]

@@ -9,8 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from clvseg import __version__, checks, explain
+from clvseg import __version__, checks, contractual, explain
 from clvseg.config import ColumnSettings, Settings
+from clvseg.contract.scorer import ContractScorer
 from clvseg.data.attributes import explainable
 from clvseg.data.features import feature_catalogue
 from clvseg.data.summary import revenue_by_week
@@ -54,6 +55,8 @@ def fit(settings: Settings, source: Any = None, *, progress: Step = _silent) -> 
     ConvergenceError
         When no purchase or spend model can be fitted.
     """
+    if settings.churn.label is not None:
+        return contractual.fit(settings, source, progress)
     transactions = _open(settings, source, progress)
     settings = _with_columns(settings, transactions)
     as_of = transactions.last_day
@@ -125,15 +128,20 @@ def _facts(
     }
 
 
-def evaluate(settings: Settings, source: Any = None, *, progress: Step = _silent) -> Judged:
+def evaluate(
+    settings: Settings, source: Any = None, *, progress: Step = _silent
+) -> Judged | contractual.ContractJudged:
     """Judge only: at each of several cutoffs, fit on what was known and measure on what followed.
 
     Parameters and errors as for :func:`fit`.
 
     Returns
     -------
-    Judged
+    Judged or ContractJudged
+        The latter where a label says who left.
     """
+    if settings.churn.label is not None:
+        return contractual.evaluate(settings, source, progress)
     transactions = _open(settings, source, progress)
     findings = checks.run_checks(transactions, settings.horizon_days)
     judged, doubts = judge(transactions, settings, progress, settings.evaluation.origins)
@@ -189,6 +197,8 @@ def check(
     DataError
         When the transactions cannot be read, or are too few to learn anything from.
     """
+    if settings.churn.label is not None:
+        return contractual.check(settings, source, progress)
     transactions = _open(settings, source, progress)
     found = checks.run_checks(transactions, settings.horizon_days)
     return transactions.profile, checks.findings_frame(found)
@@ -254,6 +264,9 @@ def score_run(
     DataError
         When the transactions cannot be used.
     """
+    if run.contractual:
+        progress("Scoring the customers")
+        return ContractScorer.from_dict(run.models, run.settings).score_source(source, as_of)
     scorer = Scorer.from_dict(run.models, run.settings)
     progress("Reading the transactions")
     transactions = Transactions.read(source, scorer.data_settings)

@@ -13,6 +13,7 @@ from clvseg.charts.models import (
     later_chart,
     leaderboard_chart,
     reliability_chart,
+    survival_chart,
     weekly_chart,
 )
 from clvseg.charts.segments import cluster_chart, rfm_grid, risk_map, segment_bars, segment_overview
@@ -32,5 +33,6 @@ __all__ = [
     "risk_map",
     "segment_bars",
     "segment_overview",
+    "survival_chart",
     "weekly_chart",
 ]

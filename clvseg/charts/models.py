@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import altair as alt
 import pandas as pd
@@ -73,13 +73,15 @@ def decile_chart(frame: pd.DataFrame, *, unit: str, width: int = 470) -> Picture
     return finish(chart)
 
 
-def reliability_chart(frame: pd.DataFrame, *, width: int = 470) -> Picture:
+def reliability_chart(frame: pd.DataFrame, *, event: str = "no order", width: int = 470) -> Picture:
     """Churn probability as predicted against the share that did not buy.
 
     Parameters
     ----------
     frame : DataFrame
         ``predicted``, ``observed`` (0..1), ``detail``; a row a group of customers.
+    event : str
+        What it is the probability of.
     width : int
         Width of the picture in pixels.
     """
@@ -87,7 +89,7 @@ def reliability_chart(frame: pd.DataFrame, *, width: int = 470) -> Picture:
     diagonal = ends.mark_line(strokeDash=[5, 4], color=GREY, strokeWidth=1.5).encode(
         x=alt.X("x:Q"), y=alt.Y("y:Q")
     )
-    x = alt.X("predicted:Q", title="Predicted probability of no order").scale(domain=[0, 1])
+    x = alt.X("predicted:Q", title=f"Predicted probability of {event}").scale(domain=[0, 1])
     y = alt.Y("observed:Q", title=None).scale(domain=[0, 1]).axis(format=".0%", tickCount=5)
     base = alt.Chart(frame).encode(x.axis(format=".0%", tickCount=5), y)
     line = base.mark_line(color=BLUE, strokeWidth=1.5)
@@ -95,7 +97,7 @@ def reliability_chart(frame: pd.DataFrame, *, width: int = 470) -> Picture:
         description=alt.Description("detail:N")
     )
     note = "On the dashed line prediction and outcome agree"
-    head = alt.TitleParams("Share that did not order", subtitle=note)
+    head = alt.TitleParams(f"What happened: share with {event}", subtitle=note)
     return finish(alt.layer(diagonal, line, dots, title=head, width=width - 55, height=230))
 
 
@@ -210,3 +212,36 @@ def _row_names(base: alt.Chart, width: int) -> Any:
     """Row names over their marks, so that long names need no margin."""
     text = base.mark_text(align="left", baseline="bottom", dy=-8, fontSize=12.5, color=INK, limit=width - 20)
     return text.encode(x=alt.XValue(0), text=alt.Text("label:N"))
+
+
+def survival_chart(frame: pd.DataFrame, *, title: str, time: str, width: int = 900) -> Picture:
+    """Share of each group still there over time; steps where it was counted, lines where a model says so.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        ``group``, ``time``, ``share``, ``low``, ``high`` (0..1), ``detail``.
+    title : str
+        What the share is.
+    time : str
+        What the time is, with its unit.
+    width : int
+        Width of the picture in pixels.
+    """
+    counted = bool((frame["low"] < frame["share"]).any())
+    groups = list(dict.fromkeys(frame["group"]))
+    legend = alt.Legend(columns=1 if width < PHONE else 3, symbolType="stroke")
+    color = alt.Color("group:N", title=None, legend=legend).scale(domain=groups, scheme="tableau10")
+    base = alt.Chart(frame).encode(x=alt.X("time:Q", title=time), color=color)
+    y = alt.Y("share:Q", title=None).scale(domain=[0, 1]).axis(format=".0%", tickCount=5)
+    how: Literal["step-after", "linear"] = "step-after" if counted else "linear"
+    lines = base.mark_line(aria=True, interpolate=how, strokeWidth=2).encode(
+        y=y, detail=alt.Detail("group:N"), description=alt.Description("detail:N")
+    )
+    layers = [lines]
+    if counted:
+        band = base.mark_area(opacity=0.15, interpolate=how).encode(y=alt.Y("low:Q"), y2=alt.Y2("high:Q"))
+        layers = [band, lines]
+    note = "Bands are 95 % intervals" if counted else "Mean over the customers of each group"
+    head = alt.TitleParams(title, subtitle=note)
+    return finish(alt.layer(*layers, title=head, width=width - 55, height=300))

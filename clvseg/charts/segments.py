@@ -15,7 +15,14 @@ RISK = {"low": BLUE, "medium": OCHRE, "high": ORANGE}
 
 
 def risk_map(
-    frame: pd.DataFrame, *, unit: str, horizon: str, low: float, high: float, width: int = 900
+    frame: pd.DataFrame,
+    *,
+    unit: str,
+    horizon: str,
+    low: float,
+    high: float,
+    event: str = "no order",
+    width: int = 900,
 ) -> Picture:
     """Bubbles of segments: probability of no order across, predicted value up, customers as area.
 
@@ -28,14 +35,23 @@ def risk_map(
         Unit of the money; the horizon in words.
     low, high : float
         Where the risk tiers meet.
+    event : str
+        What it is the probability of.
     width : int
         Width of the picture in pixels.
     """
-    return finish(_risk_map(frame, unit, horizon, (low, high), width - 50, 400 if width >= PHONE else 330))
+    height = 400 if width >= PHONE else 330
+    return finish(_risk_map(frame, unit, horizon, (low, high), width - 50, height, event))
 
 
 def _risk_map(
-    frame: pd.DataFrame, unit: str, horizon: str, edges: tuple[float, float], width: int, height: int
+    frame: pd.DataFrame,
+    unit: str,
+    horizon: str,
+    edges: tuple[float, float],
+    width: int,
+    height: int,
+    event: str = "no order",
 ) -> Any:
     phone = width < PHONE
     risk = pd.cut(frame["churn_probability"], [-1, *edges, 2], right=False, labels=list(RISK))
@@ -47,7 +63,7 @@ def _risk_map(
     span = (left - room, right + room)
     money = money_axis(frame["value_per_customer"], spread=2.2, ticks=5)
     steps = [round(left + k / 10, 1) for k in range(round((right - left) * 10) + 1)]
-    x = alt.X("churn_probability:Q", title=f"Probability of no order in {horizon}")
+    x = alt.X("churn_probability:Q", title=f"Probability of {event} in {horizon}")
     x = x.scale(domain=list(span), nice=False, zero=False).axis(
         format=".0%", values=steps[:: 2 if phone else 1], grid=False
     )

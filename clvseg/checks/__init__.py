@@ -7,7 +7,9 @@ from clvseg.checks.clv001_spend import check_spend
 from clvseg.checks.clv004_fit import check_fit
 from clvseg.checks.clv006_naive import check_naive
 from clvseg.checks.clv007_calibration import check_calibration
+from clvseg.checks.clv008_leak import Leak, check_leak, find_leaks
 from clvseg.checks.clv009_segments import check_segments
+from clvseg.checks.clv012_cleaning import check_customers
 from clvseg.checks.clv015_fallback import check_fallback
 from clvseg.checks.clv016_choice import check_choice
 from clvseg.checks.finding import About, Finding, findings_frame
@@ -17,14 +19,18 @@ __all__ = [
     "CATALOGUE",
     "About",
     "Finding",
+    "Leak",
     "about",
     "check_calibration",
     "check_choice",
+    "check_customers",
     "check_fallback",
     "check_fit",
+    "check_leak",
     "check_naive",
     "check_segments",
     "check_spend",
+    "find_leaks",
     "findings_frame",
     "require_enough",
     "run_checks",

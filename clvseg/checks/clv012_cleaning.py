@@ -43,6 +43,29 @@ def check(facts: LogFacts, horizon_days: int) -> list[Finding]:
     return [ABOUT.finding(severity, " ".join([found, *guesses]).strip())]
 
 
+def check_customers(profile: dict[str, Any]) -> list[Finding]:
+    """State what was left out of a table of customers, or mended.
+
+    Parameters
+    ----------
+    profile : dict
+        Of a :class:`clvseg.data.customers.CustomerTable`.
+    """
+    words = {
+        "missing_customers": "rows without a customer left out",
+        "duplicates_dropped": "repeated rows left out",
+        "missing_values": "values missing",
+        "unreadable_numbers": "texts in columns of numbers taken as missing",
+    }
+    parts = [f"{profile[key]:,} {text}" for key, text in words.items() if profile[key]]
+    if not parts:
+        return []
+    lost = profile["missing_customers"] / profile["rows_read"]
+    severity: Severity = "serious" if lost >= SERIOUS_SHARE else "warning" if lost >= WARN_SHARE else "info"
+    advice = "Gaps are a level of their own in texts, and in numbers are marked; mend the export where many."
+    return [ABOUT.finding(severity, f"of {profile['rows_read']:,} rows: {'; '.join(parts)}.", advice)]
+
+
 def _left_out(profile: dict[str, Any]) -> list[str]:
     parts = [f"{profile[key]:,} {words}" for key, words in LEFT_OUT if profile[key]]
     dropped, repeated = profile["duplicates_dropped"], profile["duplicates_found"]

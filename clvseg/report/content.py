@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
-from clvseg.report import words
+from clvseg.report import contract, words
 from clvseg.report.accuracy import accuracy_section, later_sentence
 from clvseg.report.background import data_section, history_section, making_section
 from clvseg.report.parts import Card, Cell, Content, Drivers, Note, Table, Tile, rows
@@ -35,6 +36,18 @@ def build(run: Run) -> Content:
     """
     notes = _notes(run.findings)
     currency = run.facts["currency"]
+    if run.contractual:
+        return Content(
+            title="Customers under contract: risk and value",
+            subtitle=f"{run.settings.name}, as of {words.day(run.as_of)}",
+            unit_note=f"Amounts in {currency}." if currency else "",
+            alarms=tuple(note for note in notes if note.severity == "serious"),
+            drivers=tuple(_drivers(run)),
+            segments=_segment_table(run),
+            findings=notes,
+            footer=f"clvseg {run.facts['version']}, data {str(run.facts['data_hash'])[:12]}",
+            **_contractual(run),
+        )
     accuracy = accuracy_section(run)
     return Content(
         title="Customer value and risk",
@@ -57,6 +70,21 @@ def build(run: Run) -> Content:
     )
 
 
+def _contractual(run: Run) -> dict[str, Any]:
+    """The parts of the page that a contractual run words for itself."""
+    return {
+        "tiles": contract.tiles(run),
+        "takeaways": tuple(contract.takeaways(run)),
+        "cards": tuple(contract.card(run, number, row) for number, row in _numbered(run.segments)),
+        "segment_numbers": contract.segment_numbers(run),
+        "accuracy": contract.accuracy(run),
+        "history": contract.staying(run),
+        "making": contract.making(run),
+        "terms": contract.glossary(run),
+        "data": replace(data_section(run), lead=contract.data_lead(run)),
+    }
+
+
 def ahead(run: Run) -> str:
     """The horizon in words: "the next 39 weeks"."""
     return f"the next {words.duration(run.settings.horizon)}"
@@ -65,6 +93,11 @@ def ahead(run: Run) -> str:
 def horizon_end(run: Run) -> str:
     """Last day of the horizon, in words."""
     return words.day(run.as_of + dt.timedelta(days=int(run.facts["horizon_days"])))
+
+
+def event(run: Run) -> str:
+    """What the risk is the risk of, in words."""
+    return "leaving" if run.contractual else "no order"
 
 
 def unit(run: Run) -> str:
@@ -146,7 +179,7 @@ def _segment_table(run: Run) -> Table:
         "Segment",
         "Customers",
         f"Predicted revenue, {unit(run)}",
-        "Probability of no order",
+        f"Probability of {event(run)}",
         f"Value at risk, {unit(run)}",
         "What to do",
     )

@@ -14,7 +14,7 @@ from clvseg.charts import Picture
 from clvseg.report import words
 from clvseg.report.accuracy import per_customer, ranked
 from clvseg.report.background import whole_weeks
-from clvseg.report.content import ahead, driver_sentence, unit
+from clvseg.report.content import ahead, driver_sentence, event, unit
 from clvseg.report.parts import rows
 from clvseg.run import Run
 
@@ -55,6 +55,10 @@ def plan(run: Run) -> dict[str, Figure]:
     run : Run
         What a fit made.
     """
+    if run.contractual:
+        board = _board_figures(run)
+        own = {**_driver_figures(run), **board, **_reliability(run), **_survival_figure(run)}
+        return dict(sorted({**_segment_figures(run), **own}.items()))
     drawn = {
         **_segment_figures(run),
         **_driver_figures(run),
@@ -72,7 +76,7 @@ def segment_frame(run: Run) -> pd.DataFrame:
     currency = run.facts["currency"]
     table["detail"] = [
         f"{row.number} {row.segment}: {words.customers(row.customers)}, "
-        f"{words.percent(row.churn_probability)} probability of no order, "
+        f"{words.percent(row.churn_probability)} probability of {event(run)}, "
         f"{words.money(row.value_per_customer, currency)} predicted per customer"
         for row in rows(table)
     ]
@@ -99,10 +103,16 @@ def _segment_figures(run: Run) -> dict[str, Figure]:
     return {
         "value_risk_map": Figure(
             partial(
-                charts.risk_map, frame, unit=unit(run), horizon=ahead(run), low=churn.low, high=churn.high
+                charts.risk_map,
+                frame,
+                unit=unit(run),
+                horizon=ahead(run),
+                low=churn.low,
+                high=churn.high,
+                event=event(run),
             ),
             FULL_WIDTH,
-            "Map of the segments: probability of no order across, predicted revenue per customer up. "
+            f"Map of the segments: probability of {event(run)} across, predicted revenue per customer up. "
             + ". ".join(frame["detail"]),
         ),
         "segments": Figure(
@@ -189,18 +199,42 @@ def _check_figures(run: Run) -> dict[str, Figure]:
         ]
         label = "Predicted and actual revenue per customer by tenth. " + ". ".join(tenths["detail"])
         out["deciles"] = Figure(partial(charts.decile_chart, tenths, unit=money_unit), HALF_WIDTH, label)
-    if len(run.calibration):
-        bins = run.calibration[["predicted", "observed", "customers"]].copy()
-        bins["detail"] = [
-            f"{words.customers(row.customers)}: predicted {words.percent(row.predicted)}, "
-            f"came {words.percent(row.observed)}"
-            for row in rows(bins)
-        ]
-        label = "Probability of no order, predicted and observed. " + ". ".join(bins["detail"])
-        out["reliability"] = Figure(partial(charts.reliability_chart, bins), HALF_WIDTH, label)
+    out |= _reliability(run)
     if len(run.later):
         out["segments_later"] = _later_figure(run)
     return out
+
+
+def _reliability(run: Run) -> dict[str, Figure]:
+    """Churn probability, predicted and observed."""
+    if run.calibration.empty:
+        return {}
+    bins = run.calibration[["predicted", "observed", "customers"]].copy()
+    bins["detail"] = [
+        f"{words.customers(row.customers)}: predicted {words.percent(row.predicted)}, "
+        f"came {words.percent(row.observed)}"
+        for row in rows(bins)
+    ]
+    label = f"Probability of {event(run)}, predicted and observed. " + ". ".join(bins["detail"])
+    draw = partial(charts.reliability_chart, bins, event=event(run))
+    return {"reliability": Figure(draw, HALF_WIDTH, label)}
+
+
+def _survival_figure(run: Run) -> dict[str, Figure]:
+    """Share of customers still there over time."""
+    if run.survival.empty:
+        return {}
+    frame = run.survival.copy()
+    frame["time"] = frame["day"] / run.settings.churn.period_days
+    ends = frame.groupby("group", sort=False).tail(1)
+    frame["detail"] = frame["group"].map(
+        {row.group: f"{row.group}: {words.percent(row.share)} after {row.time:.0f}" for row in rows(ends)}
+    )
+    time = f"Time as a customer, in units of {words.duration(run.settings.churn.period)}"
+    title = "Share still there"
+    label = f"{title}. " + ". ".join(dict.fromkeys(frame["detail"]))
+    draw = partial(charts.survival_chart, frame, title=title, time=time)
+    return {"survival": Figure(draw, FULL_WIDTH, label)}
 
 
 def _ranking_figures(run: Run) -> dict[str, Figure]:

@@ -12,6 +12,7 @@ import pandas as pd
 from clvseg.config import Settings
 from clvseg.run import PRIVATE, Run, table_names
 from clvseg.tracking.card import model_card
+from clvseg.tracking.contract import contract_card, contract_metrics, promote_contract
 from clvseg.tracking.model import log_model, source_columns
 from clvseg.tracking.registry import JUDGED, promote
 from clvseg.tracking.store import experiment_id, opened, ui_command
@@ -72,7 +73,8 @@ def log_run(run: Run, files: Path) -> Logged:
             mlflow.log_metrics(run_metrics(run), dataset=holdout, model_id=model.model_id)
             decision = None
             if settings.tracking.registry:
-                decision = promote(mlflow, run, parent.info.run_id, model.registered_model_version)
+                choose = promote_contract if run.contractual else promote
+                decision = choose(mlflow, run, parent.info.run_id, model.registered_model_version)
             _log_candidates(mlflow, run, experiment, holdout)
     return Logged(parent.info.run_id, uri, str(model.model_uri), ui_command(uri), decision)
 
@@ -85,6 +87,8 @@ def run_metrics(run: Run) -> dict[str, float]:
     run : Run
         What was fitted.
     """
+    if run.contractual:
+        return contract_metrics(run)
     facts, total = run.facts, run.facts["total"]
     counts = {f"data.{k}": float(v) for k, v in run.profile.items() if isinstance(v, int | float)}
     return {
@@ -118,7 +122,7 @@ def _log_head(mlflow: Any, run: Run, files: Path) -> Any:
 
     facts, settings = run.facts, run.settings
     mlflow.log_params(flat_settings(settings))
-    card = model_card(run)
+    card = contract_card(run) if run.contractual else model_card(run)
     mlflow.set_tags(
         {
             "clvseg.version": facts["version"],
@@ -137,15 +141,15 @@ def _log_head(mlflow: Any, run: Run, files: Path) -> Any:
             return {**super().to_dict(), "profile": json.dumps(profile)}
 
     source = LocalArtifactDatasetSource(settings.data.source or settings.data.query or "in memory")
-    schema = Schema([ColSpec(AnyType(), column, required=True) for column in source_columns(settings)])
+    schema = Schema([ColSpec(AnyType(), column, required=True) for column in source_columns(settings, run)])
     log = TransactionLog(source, name=settings.name, digest=facts["data_hash"][:8], schema=schema)
     mlflow.log_input(log, context="training")
     holdout = mlflow.data.from_pandas(
         run.holdout,
         source=source,
         name=f"{settings.name} {facts['cutoff']} + {facts['holdout_days']} days",
-        targets="actual_value",
-        predictions="predicted_value",
+        targets="left" if run.contractual else "actual_value",
+        predictions="churn_probability" if run.contractual else "predicted_value",
     )
     mlflow.log_input(holdout, context="evaluation")
     return holdout
@@ -155,7 +159,7 @@ def _gate_tags(run: Run) -> dict[str, str]:
     """Say of each gate whether the row in use passes it, with the number, and who would be chosen."""
     verdict, gates = run.facts["gates"], run.gates
     tags = {"clvseg.gates": "passed" if verdict["passed"] else "not passed"}
-    for target in ("value", "churn"):
+    for target in ("churn",) if run.contractual else ("value", "churn"):
         tags[f"clvseg.champion.{target}"] = verdict[f"champion_{target}"] or "none"
         mine = gates[(gates["target"] == target) & (gates["model"] == run.facts[f"model_{target}"])]
         for gate in mine.itertuples():
@@ -171,12 +175,14 @@ def _log_files(mlflow: Any, run: Run, files: Path) -> None:
             mlflow.log_text(getattr(run, name).to_csv(index=False), f"tables/{name}.csv")
     mlflow.log_artifacts(str(files / "charts"), "charts")
     mlflow.log_artifact(str(files / "report.html"))
-    mlflow.log_text(json.dumps(run.models["judged"], sort_keys=True), JUDGED)
+    if "judged" in run.models:
+        mlflow.log_text(json.dumps(run.models["judged"], sort_keys=True), JUDGED)
 
 
 def _log_candidates(mlflow: Any, run: Run, experiment: str, holdout: Any) -> None:
     """One nested run per row of the leaderboards, under the same metric names as the parent."""
     boards = {"value": run.leaderboard_value, "churn": run.leaderboard_churn}
+    boards = {target: board for target, board in boards.items() if len(board)}
     models = dict.fromkeys(name for board in boards.values() for name in board["model"])
     for model in models:
         with mlflow.start_run(experiment_id=experiment, run_name=model, nested=True):

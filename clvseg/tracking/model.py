@@ -13,6 +13,7 @@ import pandas as pd
 from clvseg.config import Settings
 from clvseg.frames import SCORES
 from clvseg.run import Run
+from clvseg.tracking.contract import contract_columns, contract_example, contract_signature
 
 _SERVING = (
     "duckdb",
@@ -29,8 +30,10 @@ _SERVING = (
 )
 
 
-def source_columns(settings: Settings) -> dict[str, str]:
-    """Columns that scoring transactions needs, by the user's names, with their part."""
+def source_columns(settings: Settings, run: Run | None = None) -> dict[str, str]:
+    """Columns that scoring needs, by the user's names, with their part."""
+    if run is not None and run.contractual:
+        return contract_columns(run)
     mapped = settings.data.columns.model_dump()
     if settings.data.columns.amount is None and settings.data.columns.price is None:
         mapped["amount"] = "amount"
@@ -58,7 +61,7 @@ def log_model(mlflow: Any, run: Run) -> Any:
         served = {
             "settings": run.settings.model_dump(mode="json"),
             "models": {name: model for name, model in run.models.items() if name != "judged"},
-            "features": list(run.customers.columns.drop("customer_id")),
+            "features": list(run.customers.columns.drop("customer_id", errors="ignore")),
             "as_of": run.facts["as_of"],
         }
         place.write_text(json.dumps(served, sort_keys=True), encoding="utf-8")
@@ -80,6 +83,8 @@ def _customer_type(run: Run) -> str:
 
 def _example(run: Run) -> pd.DataFrame:
     """Invent two orders of one customer, as an example of the input."""
+    if run.contractual:
+        return contract_example(run)
     identity: list[Any] = [1, 1] if _customer_type(run) == "long" else ["1", "1"]
     values: dict[str, list[Any]] = {
         "customer": identity,
@@ -97,6 +102,8 @@ def _signature(run: Run) -> Any:
     Every input is optional, since either kind will do; the model says what is missing. Times and numbers are
     of any type: clvseg reads them as it reads a file, where MLflow would refuse whole numbers for a double.
     """
+    if run.contractual:
+        return contract_signature(run)
     from mlflow.models.signature import ModelSignature
     from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
     from mlflow.types.schema import AnyType
