@@ -203,9 +203,6 @@ class AttributeSettings(_Section):
     take: Literal["latest", "sum", "mean", "count"] = Field(
         "latest", description="of a customer's rows: the latest, their sum or mean, or how many there are"
     )
-    kind: Literal[
-        "transactional", "behavioural", "demographic", "geographic", "firmographic", "psychographic"
-    ] = Field("demographic", description="what kind of knowledge it is, for the report")
 
 
 class TextSettings(_Section):

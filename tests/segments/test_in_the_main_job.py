@@ -1,0 +1,67 @@
+"""Segments in the whole job: clusters of behaviour and of what else is known of the customers."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clvseg.data.datasets import load_dataset
+from clvseg.run import Run
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of MLflow's and SQLAlchemy's own code
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning:mlflow"),
+]
+
+SETTINGS = """
+name = "clusters"
+horizon = "39w"
+[data]
+source = "dataset:cdnow_sample"
+columns = { time = "date" }
+[segments]
+method = "kmeans"
+[segments.attributes.survey]
+source = "survey.csv"
+as_of = "asked"
+[tracking]
+enabled = false
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A survey of four in five customers: age with gaps, region; for some asked again later."""
+    folder = tmp_path_factory.mktemp("clusters")
+    customers = np.sort(load_dataset("cdnow_sample")["customer_id"].unique())
+    rng = np.random.default_rng(3)
+    known = rng.permutation(customers)[: len(customers) * 4 // 5]
+    survey = pd.DataFrame({"customer_id": known, "asked": "1997-02-01"}).assign(
+        age=np.where(rng.random(len(known)) < 0.1, np.nan, rng.integers(18, 80, len(known))),
+        region=rng.choice(["north", "south", "west"], len(known)),
+    )
+    again = survey.head(200).assign(asked="1998-03-01", region="east")
+    pd.concat([survey, again]).to_csv(folder / "survey.csv", index=False)
+    (folder / "clvseg.toml").write_text(SETTINGS, encoding="utf-8")
+    return folder
+
+
+def test_clusters_with_attributes_are_fitted_reported_and_scored(folder, cli, monkeypatch):
+    monkeypatch.chdir(folder)
+    done = cli("fit", "clvseg.toml")
+    assert done.code == 0, done.err
+    run = Run.load(folder / "output" / "latest")
+    scores = run.scores
+    assert 2 <= len(run.segments) <= 12
+    assert not scores.isna().any().any()
+    assert (
+        scores["segment"].value_counts().to_dict() == run.segments.set_index("segment")["customers"].to_dict()
+    )
+    assert (run.cluster_choice["chosen"].sum(), run.segments["segment"].is_unique) == (1, True)
+    page = (folder / "output" / "latest" / "report.html").read_text(encoding="utf-8")
+    assert all(name in page for name in run.segments["segment"])
+    load_dataset("cdnow_sample").to_csv(folder / "orders.csv", index=False)
+    assert cli("score", "output/latest", "orders.csv", "--to", "again.parquet").code == 0
+    again = pd.read_parquet(folder / "again.parquet").set_index("customer_id").loc[scores["customer_id"]]
+    assert again["segment"].tolist() == scores["segment"].tolist()
