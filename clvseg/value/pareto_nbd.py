@@ -57,10 +57,10 @@ class ParetoNBDModel(PurchaseModel):
         return value, slope, hessian
 
     def _alive(self, x: Array, t_x: Array, T: Array) -> Array:
-        return on_distinct(partial(pareto.along_age, pareto.probability_alive), self._parameters(), x, t_x, T)
+        return on_distinct(pareto.probability_alive, self._parameters(), x, t_x, T)
 
     def _active(self, x: Array, t_x: Array, T: Array, t: float) -> Array:
-        none = partial(pareto.along_age, partial(pareto.probability_none, t=t))
+        none = partial(pareto.probability_none, t=t)
         return 1 - on_distinct(none, self._parameters(), x, t_x, T)
 
     def _staying(self, x: Array, t_x: Array, T: Array, t: float) -> Array:

@@ -354,16 +354,16 @@ def test_gamma_gamma_likelihood():
         assert found == pytest.approx(np.log(oracle), rel=1e-7)
 
 
-def test_one_time_buyers_along_a_curve_of_their_age():
-    """Pareto/NBD probabilities of many one-time buyers against the formula history by history."""
-    rng = np.random.default_rng(8)
-    none, none_later = np.zeros(400), partial(pareto.probability_none, t=50.0)
-    for _ in range(40):
-        parameters = np.exp(rng.uniform([-5, -4, -5, -8], [3, 8, 4, 8]))
-        T = rng.uniform(0, 1, 400) * np.exp(rng.uniform(-3, 6))
-        for function in (pareto.probability_alive, none_later):
-            found = pareto.along_age(function, parameters, none, none, T)
-            np.testing.assert_allclose(found, function(parameters, none, none, T), rtol=1e-8)
+def test_a_history_alone_and_among_others_gives_the_same_bits():
+    """Pareto/NBD, so that a served model answers row by row as it does for the whole base."""
+    rng, parameters = np.random.default_rng(8), np.array([0.55, 74.0, 0.61, 82.0])
+    T = rng.uniform(1, 700, 200)
+    x = rng.poisson(1.0, 200).astype(float)
+    t_x = np.where(x > 0, T * rng.uniform(0, 1, 200), 0.0)
+    for function in (pareto.probability_alive, partial(pareto.probability_none, t=50.0)):
+        together = function(parameters, x, t_x, T)
+        alone = [function(parameters, x[i : i + 1], t_x[i : i + 1], T[i : i + 1])[0] for i in range(200)]
+        assert together.tolist() == alone
 
 
 def test_curves_equal_the_function(rng):

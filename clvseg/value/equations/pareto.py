@@ -10,14 +10,13 @@ alpha and beta.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 from scipy.special import digamma, exprel, gammaln, polygamma
 
 from . import nbd
 from .counts import Counts
-from .curves import along_curves
 from .pareto_integral import PRODUCTS, Moments, moments
 from .pareto_table import table_moments
 from .quadrature import horizon_nodes
@@ -204,39 +203,6 @@ def log_terms(parameters: Array, x: Array, t_x: Array, T: Array) -> tuple[Array,
         with np.errstate(divide="ignore"):
             gone[part] = np.log(found.sums[0]) + found.log_scale
     return alive, gone + np.log(s)
-
-
-def along_age(
-    function: Callable[[Array, Array, Array, Array], Array], parameters: Array, x: Array, t_x: Array, T: Array
-) -> Array:
-    """`function` at every history; along a curve of T for those without repeat purchase, whose t_x is 0.
-
-    Parameters
-    ----------
-    function : callable
-        Positive; takes parameters, x, t_x, T.
-    parameters : ndarray, shape (4,) or (4, n)
-        r, alpha, s, beta.
-    x, t_x, T : ndarray, shape (n,)
-        Histories.
-
-    Returns
-    -------
-    ndarray, shape (n,)
-    """
-    once = x == 0
-    if parameters.ndim == 2 or not once.any():
-        return function(parameters, x, t_x, T)
-    floor = min(parameters[1], parameters[3])
-    out = np.empty(len(x))
-
-    def curve(parameters: Array, x: Array, start: Array) -> Array:
-        return function(parameters, x, np.zeros_like(x), np.maximum(start - floor, 0))
-
-    out[once] = along_curves(curve, parameters, x[once], floor + T[once])
-    rest = ~once
-    out[rest] = function(parameters, x[rest], t_x[rest], T[rest])
-    return out
 
 
 def probability_alive(parameters: Array, x: Array, t_x: Array, T: Array) -> Array:

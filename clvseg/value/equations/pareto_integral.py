@@ -111,7 +111,7 @@ def panel_sums(
     la, lb, log_value = _logs(parameters, x, u)
     weight = half * weights[:, None] * np.exp(log_value - reference)
     sums = np.empty((15 if all_moments else 1, u.shape[1]))
-    weight.sum(axis=0, out=sums[0])
+    sums[0] = _down(weight)
     if all_moments:
         y = np.exp(u) - np.minimum(alpha, beta)
         factors = (la, lb, 1 / (alpha + y), 1 / (beta + y))
@@ -121,6 +121,14 @@ def panel_sums(
         for i, (one, other) in enumerate(PRODUCTS):
             np.einsum("ij,ij->j", weighted[one], factors[other], out=sums[5 + i])
     return sums
+
+
+def _down(weight: Array) -> Array:
+    """Sum over the nodes, so that a history alone and among others gives the same bits.
+
+    numpy adds a single column pairwise, but several of them row by row.
+    """
+    return weight.sum(axis=0) if weight.shape[1] > 1 else weight.repeat(2, axis=1).sum(axis=0)[:1]
 
 
 def _logs(parameters: Array, x: Array, u: Array) -> tuple[Array, Array, Array]:
