@@ -5,6 +5,7 @@ from .covariates import CovariateModel as CovariateModel
 from .fit import FitReport as FitReport
 from .kinds import MODELS as MODELS
 from .pareto_nbd import ParetoNBDModel as ParetoNBDModel
+from .pooling import PooledModel as PooledModel
 from .posterior import Posterior as Posterior
 from .posterior import sample_posterior as sample_posterior
 from .purchases import NEW_CUSTOMER as NEW_CUSTOMER
@@ -29,6 +30,7 @@ __all__ = [
     "OutcomeIntervals",
     "Outcomes",
     "ParetoNBDModel",
+    "PooledModel",
     "Posterior",
     "PurchaseModel",
     "ShiftedBetaGeoModel",

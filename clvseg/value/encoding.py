@@ -81,7 +81,7 @@ class Encoding:
         DataError
             When a column holds dates or infinite numbers.
         """
-        _require(frame, columns)
+        require(frame, columns)
         return cls(tuple(_learn(frame[name], name) for name in columns))
 
     @property
@@ -112,13 +112,13 @@ class Encoding:
         MissingColumnsError, DataError
             As :meth:`fit`.
         """
-        _require(frame, [attribute.name for attribute in self.attributes])
+        require(frame, [attribute.name for attribute in self.attributes])
         parts = [_encode(frame[attribute.name], attribute) for attribute in self.attributes]
         return np.hstack([np.empty((len(frame), 0)), *parts])
 
     def notes(self, frame: pd.DataFrame) -> tuple[str, ...]:
         """What of the frame the fit had not seen, and what it counts as, in sentences."""
-        _require(frame, [attribute.name for attribute in self.attributes])
+        require(frame, [attribute.name for attribute in self.attributes])
         return tuple(
             note for attribute in self.attributes for note in _notes(frame[attribute.name], attribute)
         )
@@ -138,7 +138,8 @@ class Encoding:
         )
 
 
-def _require(frame: pd.DataFrame, columns: Sequence[str]) -> None:
+def require(frame: pd.DataFrame, columns: Sequence[str]) -> None:
+    """Refuse a frame without one of the columns."""
     missing = [(name, name) for name in columns if name not in frame.columns]
     if missing:
         raise MissingColumnsError.compare("the summary", missing, frame.columns)
@@ -175,7 +176,7 @@ def _learn(column: pd.Series, name: str) -> Attribute:
         # Sorted, so that the order of the rows makes no difference in the last digit.
         known = np.sort(known)
         return Attribute(name, levels, (), "", float(known.mean()), float(known.std()), low, high)
-    text = _texts(column)
+    text = texts(column)
     counts = text.value_counts()
     ranked = sorted(counts.index, key=lambda level: (-counts[level], level))
     common = [level for level in ranked[1:] if counts[level] >= MIN_CUSTOMERS or level == MISSING]
@@ -184,7 +185,8 @@ def _learn(column: pd.Series, name: str) -> Attribute:
     return Attribute(name, levels, tuple(sorted(rest)), ranked[0], 0.0, 1.0, 0.0, 0.0)
 
 
-def _texts(column: pd.Series) -> pd.Series:
+def texts(column: pd.Series) -> pd.Series:
+    """Values as text, missing ones by a name of their own."""
     return column.astype("str").where(column.notna(), MISSING)
 
 
@@ -195,7 +197,7 @@ def _names(attribute: Attribute) -> tuple[str, ...]:
 
 def _encode(column: pd.Series, attribute: Attribute) -> Array:
     if attribute.reference:
-        text = _texts(column)
+        text = texts(column)
         if attribute.rare:
             text = text.where(text.isin([attribute.reference, *attribute.levels]), OTHER)
         return (text.to_numpy()[:, None] == np.array(attribute.levels, dtype=object)).astype(float)
@@ -214,7 +216,7 @@ def _encode(column: pd.Series, attribute: Attribute) -> Array:
 def _notes(column: pd.Series, attribute: Attribute) -> list[str]:
     name, found = attribute.name, []
     if attribute.reference:
-        text = _texts(column)
+        text = texts(column)
         new = text[~text.isin([attribute.reference, *attribute.levels, *attribute.rare])]
         if len(new):
             as_what = OTHER if attribute.rare else attribute.reference

@@ -1,8 +1,10 @@
-"""Do static covariates help on later data? `python experiments/covariates/run.py`."""
+"""Do covariates, and pooled cohorts, help on later data? `python experiments/covariates/run.py`."""
 
 from __future__ import annotations
 
 import datetime as dt
+import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from scipy.stats import poisson
 from clvseg.config import Settings
 from clvseg.data.summary import customer_summary, outcomes
 from clvseg.data.transactions import Transactions
-from clvseg.value import CovariateModel, ModifiedBetaGeoModel, ParetoNBDModel
+from clvseg.value import CovariateModel, ModifiedBetaGeoModel, ParetoNBDModel, PooledModel
 
 ROOT = Path(__file__).parents[2]
 RETAIL = ROOT.parent / "shared" / "data" / "online_retail_2010_2011.parquet"
@@ -56,6 +58,85 @@ def judge(model, summary, later, days) -> tuple[np.ndarray, float]:
     return np.stack([loss, -poisson.logpmf(bought, mean)]), float(mean.sum() / bought.sum() - 1)
 
 
+class Alone:
+    """Each cohort fitted by itself."""
+
+    def __init__(self, kind, summary) -> None:
+        self.models = {name: kind().fit(own) for name, own in summary.groupby("cohort")}
+
+    def _each(self, method, summary, days):
+        out = pd.Series(0.0, summary.index)
+        for name, own in summary.groupby("cohort"):
+            out[own.index] = getattr(self.models[name], method)(own, days)
+        return out.to_numpy()
+
+    def probability_active(self, summary, days):
+        return self._each("probability_active", summary, days)
+
+    def expected_purchases(self, summary, days):
+        return self._each("expected_purchases", summary, days)
+
+
+def cdnow_cohorts(name: str, frequency: str) -> tuple[pd.DataFrame, pd.DataFrame, int]:
+    """39 weeks of CDNOW, the 39 after; cohorts by the period of the first purchase."""
+    log, cutoff, days = Transactions.read(f"dataset:{name}"), dt.date(1997, 9, 30), 273
+    summary, later = customer_summary(log, cutoff), outcomes(log, cutoff, days)
+    first = pd.Timestamp(cutoff) - pd.to_timedelta(summary["T"], unit="D")
+    return summary.assign(cohort=first.dt.to_period(frequency).astype(str)), later, days
+
+
+def segments() -> tuple[pd.DataFrame, pd.DataFrame, int]:
+    """60 segments of 60 customers, whose mean purchase and dropout rates are lognormal (sigma .5)."""
+    rng, groups, size, days = np.random.default_rng(2), 60, 60, 180
+    code, n = np.repeat(np.arange(groups), size), groups * size
+    buying, leaving = np.exp(rng.normal(0, 0.5, (2, groups)))
+    T, rate = rng.uniform(30, 270, n), rng.gamma(0.8, 1 / 60, n) * buying[code]
+    life = rng.exponential(1 / (rng.gamma(0.9, 1 / 120, n) * leaving[code]))
+    span = np.minimum(T, life)
+    x = rng.poisson(rate * span)
+    last = np.where(x > 0, span * rng.uniform(size=n) ** (1 / np.maximum(x, 1)), 0)
+    later = rng.poisson(rate * np.clip(life - T, 0, days))
+    summary = pd.DataFrame({"frequency": x, "recency": last, "T": T, "cohort": code.astype(str)})
+    return summary, pd.DataFrame({"purchases": later, "active": later > 0}), days
+
+
+def against(before: np.ndarray, after: np.ndarray) -> str:
+    """Gains in both losses, with 95 % intervals, as cells of the table."""
+    gain = before - after
+    mean, far = gain.mean(axis=1), 1.96 * gain.std(axis=1) / np.sqrt(gain.shape[1])
+    return " | ".join(f"{m:+.4f} ({m - f:+.4f} to {m + f:+.4f})" for m, f in zip(mean, far, strict=True))
+
+
+def pooling() -> None:
+    print("\n| log, cohorts | model | pooling | log loss | gain | Poisson loss gain | bias | seconds |")
+    print("|---|---|---|---|---|---|---|---|")
+    cases = {"simulated, 60 segments": segments}
+    for name in ("cdnow_sample", "cdnow"):
+        for period, code in (("months", "M"), ("weeks", "W"), ("days", "D")):
+            cases[f"{name}, {period}"] = partial(cdnow_cohorts, name, code)
+    for case, make in cases.items():
+        summary, later, days = make()
+        for label, kind in KINDS.items():
+            fits = {
+                "complete": lambda kind=kind, s=summary: kind().fit(s),
+                "none": lambda kind=kind, s=summary: Alone(kind, s),
+                "partial": lambda kind=kind, s=summary: PooledModel(kind(), by="cohort").fit(s),
+            }
+            for how, fit in fits.items():
+                start = time.perf_counter()
+                model = fit()
+                took = time.perf_counter() - start
+                loss, bias = judge(model, summary, later, days)
+                if how == "complete":
+                    base = loss
+                gains = "| " if how == "complete" else against(base, loss)
+                print(
+                    f"| {case} ({summary['cohort'].nunique()}) | {label} | {how} | {loss[0].mean():.4f} | {gains} | {bias:+.1%} "
+                    f"| {took:.1f} |",
+                    flush=True,
+                )
+
+
 def main() -> None:
     cases = {"simulated": simulated} | ({"Online Retail, country": retail} if RETAIL.exists() else {})
     print("| case | model | log loss plain | gain (95 % interval) | Poisson loss gain | bias | LR p |")
@@ -67,13 +148,12 @@ def main() -> None:
             model = CovariateModel(kind(), purchase=columns, dropout=columns).fit(summary)
             before, bias = judge(plain, summary, later, days)
             after, bias_after = judge(model, summary, later, days)
-            gain = before - after
-            mean, far = gain.mean(axis=1), 1.96 * gain.std(axis=1) / np.sqrt(gain.shape[1])
-            shown = [f"{m:+.4f} ({m - f:+.4f} to {m + f:+.4f})" for m, f in zip(mean, far, strict=True)]
+            test = model.likelihood_ratio_.p_value
             print(
-                f"| {case} | {name} ({model.fit_report_.status}) | {before[0].mean():.4f} | {shown[0]} "
-                f"| {shown[1]} | {bias:+.1%} to {bias_after:+.1%} | {model.likelihood_ratio_.p_value:.1e} |"
+                f"| {case} | {name} ({model.fit_report_.status}) | {before[0].mean():.4f} "
+                f"| {against(before, after)} | {bias:+.1%} to {bias_after:+.1%} | {test:.1e} |"
             )
+    pooling()
 
 
 if __name__ == "__main__":
