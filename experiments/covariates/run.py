@@ -87,7 +87,7 @@ def cdnow_cohorts(name: str, frequency: str) -> tuple[pd.DataFrame, pd.DataFrame
 
 def segments() -> tuple[pd.DataFrame, pd.DataFrame, int]:
     """60 segments of 60 customers, whose mean purchase and dropout rates are lognormal (sigma .5)."""
-    rng, groups, size, days = np.random.default_rng(2), 60, 60, 180
+    rng, groups, size, days = np.random.default_rng(7), 60, 60, 180
     code, n = np.repeat(np.arange(groups), size), groups * size
     buying, leaving = np.exp(rng.normal(0, 0.5, (2, groups)))
     T, rate = rng.uniform(30, 270, n), rng.gamma(0.8, 1 / 60, n) * buying[code]
@@ -116,6 +116,7 @@ def pooling() -> None:
             cases[f"{name}, {period}"] = partial(cdnow_cohorts, name, code)
     for case, make in cases.items():
         summary, later, days = make()
+        case += f" ({summary['cohort'].nunique()})"
         for label, kind in KINDS.items():
             fits = {
                 "complete": lambda kind=kind, s=summary: kind().fit(s),
@@ -129,9 +130,9 @@ def pooling() -> None:
                 loss, bias = judge(model, summary, later, days)
                 if how == "complete":
                     base = loss
-                gains = "| " if how == "complete" else against(base, loss)
+                gains = "|" if how == "complete" else against(base, loss)
                 print(
-                    f"| {case} ({summary['cohort'].nunique()}) | {label} | {how} | {loss[0].mean():.4f} | {gains} | {bias:+.1%} "
+                    f"| {case} | {label} | {how} | {loss[0].mean():.4f} | {gains} | {bias:+.1%} "
                     f"| {took:.1f} |",
                     flush=True,
                 )
