@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -37,6 +38,13 @@ app = typer.Typer(
 SettingsFile = Annotated[Path, typer.Argument(metavar="SETTINGS", help="the settings file (TOML)")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of tables")]
 Strict = Annotated[bool, typer.Option("--strict", help="exit with 1 when there is a serious finding")]
+
+
+class Dialect(StrEnum):
+    """Whose SQL."""
+
+    duckdb = "duckdb"
+    spark = "spark"
 
 
 def _version(asked: bool) -> None:
@@ -208,6 +216,32 @@ def target(
         _print_json(summary | {"list": str(to)})
     else:
         _print_targets(summary, to)
+
+
+@app.command()
+def segments(
+    run: Annotated[Path, typer.Argument(help="folder of a run, as `clvseg fit` printed it")],
+    sql: Annotated[bool, typer.Option("--sql", help="print the rules as SQL conditions")] = False,
+    dialect: Annotated[Dialect, typer.Option(help="whose SQL")] = Dialect.duckdb,
+    as_json: AsJson = False,
+) -> None:
+    """Show the segments with owner, action and a short rule; how faithful the rule is, 0 to 1."""
+    from clvseg import results
+
+    found = results.segments(run)
+    if as_json:
+        _print_json(_records(found))
+    elif sql:
+        for row in _rows(found):
+            print(f"-- {row.segment}: fidelity {row.fidelity:.2f}")
+            print(f"WHERE {row.sql if dialect is Dialect.duckdb else row.spark}")
+    else:
+        rows = [
+            [s.segment, f"{s.customers:,}", f"{s.fidelity:.2f}", s.owner, s.action, s.rule]
+            for s in _rows(found)
+        ]
+        columns = ["segment", "customers", "fidelity", "owner", "action", "rule"]
+        _table("Segments and their rules", columns, rows, words=(0, 3, 4, 5))
 
 
 @app.command()

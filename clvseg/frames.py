@@ -433,6 +433,20 @@ SURVIVAL = Table(
     ),
 )
 
+# A short rule for each segment.
+RULES = Table(
+    "rules",
+    (
+        Column("segment", "text", "", "name"),
+        Column("rule", "text", "", "in words"),
+        Column("sql", "text", "", "what follows WHERE in DuckDB, over the scores joined with the attributes"),
+        Column("spark", "text", "", "the same in Spark"),
+        Column("fidelity", "float", "0..1", "harmonic mean of precision and recall"),
+        Column("precision", "float", "0..1", "share of those the rule finds who are in the segment"),
+        Column("recall", "float", "0..1", "share of the segment that the rule finds"),
+    ),
+)
+
 FINDINGS = Table(
     "findings",
     (

@@ -10,11 +10,14 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clvseg.config import Settings
-from clvseg.errors import ClvsegError, ConfigError
+from clvseg.errors import ClvsegError, ConfigError, DataError
 from clvseg.run import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def _silent(title: str) -> None:
@@ -204,3 +207,27 @@ def target(run: Path, to: Path, changes: dict[str, float | None]) -> dict[str, A
             f"cannot write {to}.", found=error.strerror, hint="give another file with --to."
         ) from None
     return targets.summary | {"currency": loaded.facts["currency"]}
+
+
+def segments(run: Path) -> pd.DataFrame:
+    """Put the segments of a saved run beside their rules, most valuable per customer first.
+
+    Returns
+    -------
+    DataFrame
+        Columns ``segment, customers, owner, action`` of :data:`clvseg.frames.SEGMENTS` and all of
+        :data:`clvseg.frames.RULES`.
+
+    Raises
+    ------
+    DataError
+        When the folder holds no run, or one without rules.
+    """
+    loaded = Run.load(run)
+    if loaded.rules.empty:
+        raise DataError(
+            f"{run} holds no rules of its segments.",
+            found="a contractual run." if loaded.contractual else None,
+            hint="rules are those of a transaction log's segments; segments.csv has the table.",
+        )
+    return loaded.segments[["segment", "customers", "owner", "action"]].merge(loaded.rules, on="segment")

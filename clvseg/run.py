@@ -12,7 +12,7 @@ import pandas as pd
 
 from clvseg.config import Settings
 from clvseg.errors import DataError
-from clvseg.frames import SURVIVAL
+from clvseg.frames import RULES, SURVIVAL
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,8 @@ class Run:
         ``actual_value`` (money) and ``actual_active`` (0 or 1).
     survival : DataFrame
         :data:`clvseg.frames.SURVIVAL`: share still there over time; empty of a transaction log.
+    rules : DataFrame
+        :data:`clvseg.frames.RULES`: a short rule for each segment; empty of a contractual run.
 
     Of a contractual run ``scores`` are :func:`clvseg.frames.contract_scores`, ``segments`` and ``later``
     :data:`clvseg.frames.CONTRACT_SEGMENTS` and ``CONTRACT_LATER``, and the tables of orders are empty.
@@ -101,6 +103,7 @@ class Run:
     customers: pd.DataFrame
     holdout: pd.DataFrame
     survival: pd.DataFrame = field(default_factory=lambda: SURVIVAL.empty())
+    rules: pd.DataFrame = field(default_factory=lambda: RULES.empty())
 
     @property
     def contractual(self) -> bool:

@@ -21,7 +21,7 @@ from clvseg.judging import Judged, Step, judge
 from clvseg.learning import MODEL_NAMES, Learned, learn
 from clvseg.run import Run
 from clvseg.scores import Scorer
-from clvseg.segments import segments_table
+from clvseg.segments import learn_rules, rule_frame, rules_table, segments_table
 from clvseg.value.intervals import LEVEL
 
 SHAP_SAMPLE = 5_000
@@ -76,6 +76,7 @@ def fit(settings: Settings, source: Any = None, *, progress: Step = _silent) -> 
         scores["segment"].set_axis(people.index),
         seed=settings.seed,
     )
+    rules = learn_rules(rule_frame(scores, known), scores["segment"], seed=settings.seed)
     segments = scorer.segmentation.describe(people, scores["segment"], membership.reasons)
     findings += [*doubts, *_model_findings(learned, MODEL_NAMES[settings.value.purchases])]
     return Run(
@@ -103,6 +104,7 @@ def fit(settings: Settings, source: Any = None, *, progress: Step = _silent) -> 
         model_choice=judged.model_choice,
         customers=learned.panel.current.drop(columns=[*explain.EXPECTATIONS]).reset_index(),
         holdout=judged.holdout,
+        rules=rules_table(rules),
     )
 
 

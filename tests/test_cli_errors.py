@@ -115,6 +115,7 @@ def test_no_settings_file(cli, tmp_path):
 def test_not_a_run(cli, tmp_path):
     assert_refused(cli("score", tmp_path, "orders.csv"), "holds no run", "Hint:")
     assert_refused(cli("report", tmp_path), "holds no run", "Hint:")
+    assert_refused(cli("segments", tmp_path), "holds no run", "Hint:")
 
 
 def test_unknown_finding(cli):

@@ -73,6 +73,7 @@ TABLES = {
     "gains": frames.GAINS,
     "profits": frames.PROFITS,
     "findings": frames.FINDINGS,
+    "rules": frames.RULES,
 }
 
 

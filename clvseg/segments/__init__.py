@@ -3,14 +3,19 @@
 from clvseg.segments.clusters import Clusters
 from clvseg.segments.describe import Segment, later_table, segments_table
 from clvseg.segments.rfm import RFMScores, rfm_group
+from clvseg.segments.rules import Rule, learn_rules, rule_frame, rules_table
 from clvseg.segments.segmentation import Segmentation
 
 __all__ = [
     "Clusters",
     "RFMScores",
+    "Rule",
     "Segment",
     "Segmentation",
     "later_table",
+    "learn_rules",
     "rfm_group",
+    "rule_frame",
+    "rules_table",
     "segments_table",
 ]

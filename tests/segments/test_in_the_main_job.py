@@ -1,5 +1,8 @@
 """Segments in the whole job: clusters of behaviour and of what else is known of the customers."""
 
+import json
+
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -65,3 +68,28 @@ def test_clusters_with_attributes_are_fitted_reported_and_scored(folder, cli, mo
     assert cli("score", "output/latest", "orders.csv", "--to", "again.parquet").code == 0
     again = pd.read_parquet(folder / "again.parquet").set_index("customer_id").loc[scores["customer_id"]]
     assert again["segment"].tolist() == scores["segment"].tolist()
+    for row in json.loads(cli("segments", "output/latest", "--json").out):
+        assert row["owner"]
+        assert row["action"]
+        found = set(selected(folder, row["sql"]))
+        inside = set(scores.loc[scores["segment"] == row["segment"], "customer_id"])
+        hits = len(found & inside)
+        assert row["recall"] == pytest.approx(hits / len(inside))
+        assert row["precision"] == pytest.approx(hits / max(len(found), 1))
+        assert row["fidelity"] == pytest.approx(2 * hits / (len(found) + len(inside)))
+    printed = cli("segments", "output/latest", "--sql", "--dialect", "spark").out
+    assert printed.count("WHERE (`") == len(run.segments)
+    assert all(name in cli("segments", "output/latest").out for name in run.segments["segment"])
+
+
+def selected(folder, where):
+    """Customers of a condition over scores.parquet joined with the survey's newest rows."""
+    newest = (
+        f"SELECT * FROM '{folder}/survey.csv' "
+        "QUALIFY row_number() OVER (PARTITION BY customer_id ORDER BY asked DESC) = 1"
+    )
+    query = (
+        f"SELECT s.customer_id FROM '{folder}/output/latest/scores.parquet' s "
+        f"LEFT JOIN ({newest}) USING (customer_id) WHERE {where}"
+    )
+    return duckdb.sql(query).df()["customer_id"].tolist()
