@@ -236,12 +236,11 @@ def segments(
             print(f"-- {row.segment}: fidelity {row.fidelity:.2f}")
             print(f"WHERE {row.sql if dialect is Dialect.duckdb else row.spark}")
     else:
-        rows = [
-            [s.segment, f"{s.customers:,}", f"{s.fidelity:.2f}", s.owner, s.action, s.rule]
-            for s in _rows(found)
-        ]
-        columns = ["segment", "customers", "fidelity", "owner", "action", "rule"]
-        _table("Segments and their rules", columns, rows, words=(0, 3, 4, 5))
+        for row in _rows(found):
+            print(f"{row.segment}: {row.customers:,} customers")
+            print(f"  owner   {row.owner}")
+            print(f"  action  {row.action}")
+            print(f"  rule    {row.rule} (fidelity {row.fidelity:.2f})")
 
 
 @app.command()
