@@ -32,6 +32,7 @@ class _BetaGeo(PurchaseModel):
         (-1.5, 1.5, -2.5, 2.0),
         (-1.5, -3.0, 2.0, -4.0),
     )
+    _lasting = (-0.7, 0.0, -5.0, 4.0)
     _time_powers = (0, 1, 0, 0)
     # "dropout" moves a / b with a b as it is, "dropout alike" moves both: any a_i and b_i are of these two.
     _effects = {  # noqa: RUF012

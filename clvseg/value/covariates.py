@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..errors import DataError
 from .by_customer import ByCustomer
+from .columns import columns_of
 from .encoding import Encoding
 from .equations import effects
 from .equations.counts import Counts
@@ -24,7 +25,7 @@ from .equations.effects import Design
 from .equations.newton import maximise
 from .equations.types import Array
 from .fit import Coordinates, FitReport, covariance, report, search
-from .purchases import PurchaseModel, columns_of, log_unit
+from .purchases import PurchaseModel, log_unit
 
 # Histories on which the starts are tried, and on which the best is brought near its end.
 _COARSE = (2_000, 20_000)

@@ -41,6 +41,7 @@ class ParetoNBDModel(PurchaseModel):
         (-1.5, 1.5, -1.5, -1.0),
         (0.5, -1.0, -1.5, -9.0),
     )
+    _lasting = (-0.5, 0.0, 0.5, 4.0)
     _time_powers = (0, 1, 0, 1)
     _effects = {"purchase": (0.0, -1.0, 0.0, 0.0), "dropout": (0.0, 0.0, 0.0, -1.0)}  # noqa: RUF012
 

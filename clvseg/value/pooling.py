@@ -14,13 +14,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from ..errors import DataError
 from .by_customer import ByCustomer
+from .columns import columns_of
 from .encoding import require, texts
 from .equations.counts import Counts, count_histories
 from .equations.newton import Optimum
 from .equations.pooling import Group, Pooled, pool
 from .equations.types import Array
 from .fit import Coordinates, FitReport, covariance, report
-from .purchases import PurchaseModel, columns_of, log_unit, require_time
+from .purchases import PurchaseModel, log_unit, require_time
 
 
 class PooledModel(ByCustomer):

@@ -15,7 +15,8 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from ..errors import DataError, MissingColumnsError
+from ..errors import DataError
+from .columns import columns_of
 from .equations.counts import Counts, count_histories
 from .equations.newton import Optimum, maximise
 from .equations.types import Array
@@ -44,6 +45,8 @@ class PurchaseModel(HasParameterDraws, BaseEstimator, ABC):
 
     _coordinates: ClassVar[Coordinates]
     _starts: ClassVar[tuple[tuple[float, ...], ...]]
+    # A start at which hardly anyone leaves.
+    _lasting: ClassVar[tuple[float, ...]]
     # 1 for parameters in units of time.
     _time_powers: ClassVar[tuple[int, ...]]
     # Fitted attributes of a kind of model, JSON-able, besides the parameters.
@@ -125,7 +128,7 @@ class PurchaseModel(HasParameterDraws, BaseEstimator, ABC):
         """
         x, t_x, T = self._histories(summary)
         alive, t = self._alive(x, t_x, T), _horizon(days)
-        return np.clip(alive if t == 0 else alive * self._staying(x, t_x, T, t), 0, 1)
+        return alive if t == 0 else alive * self._staying(x, t_x, T, t)
 
     def expected_purchases(self, summary: pd.DataFrame, days: float, *, after: float = 0.0) -> Array:
         """Expected purchase days in the `days` that begin `after` days past the cutoff, one per row."""
@@ -176,7 +179,7 @@ class PurchaseModel(HasParameterDraws, BaseEstimator, ABC):
             Rows sum to at most 1; the rest is P(more than `most`).
         """
         x, t_x, T = self._histories(summary)
-        alive = np.clip(self._alive(x, t_x, T), 0, 1)
+        alive = self._alive(x, t_x, T)
         counts = self._counts(x, t_x, T, _horizon(days), most) * alive[:, None]
         counts[:, 0] += 1 - alive
         return np.clip(counts, 0, 1)
@@ -330,11 +333,11 @@ class PurchaseModel(HasParameterDraws, BaseEstimator, ABC):
         return columns_of(summary)
 
     def _starts_for(self, counts: Counts) -> list[Array]:
-        """The usual starts, and one whose purchase rate is the data's own."""
-        own = np.array(self._starts[0])
-        rate = (counts.weight @ counts.x) / max(counts.weight @ counts.T, 1e-12)
-        own[1] = -np.log(max(2 * rate, 1e-6))
-        return [*map(np.array, self._starts), own]
+        """The usual starts, and two that buy as often as seen, alive for half of their age and throughout."""
+        rate = max((counts.weight @ counts.x) / max(counts.weight @ counts.T, 1e-12), 1e-6)
+        half, lasting = np.array(self._starts[0]), np.array(self._lasting)
+        half[1], lasting[1] = -np.log(2 * rate), -np.log(rate)
+        return [*map(np.array, self._starts), half, lasting]
 
     def _constant(self, summary: pd.DataFrame, scale: float) -> float:
         """Mean of what the log-likelihood holds besides `_likelihood`, with time in units of `scale` days."""
@@ -350,10 +353,12 @@ class PurchaseModel(HasParameterDraws, BaseEstimator, ABC):
         raise NotImplementedError
 
     @abstractmethod
-    def _alive(self, x: Array, t_x: Array, T: Array) -> Array: ...
+    def _alive(self, x: Array, t_x: Array, T: Array) -> Array:
+        """P(alive at T), in 0..1."""
 
     @abstractmethod
-    def _staying(self, x: Array, t_x: Array, T: Array, t: float) -> Array: ...
+    def _staying(self, x: Array, t_x: Array, T: Array, t: float) -> Array:
+        """P(alive at T + t | alive at T), in 0..1."""
 
     @abstractmethod
     def _purchases(self, x: Array, t_x: Array, T: Array, t: float) -> Array: ...
@@ -395,29 +400,3 @@ def _horizon(days: float) -> float:
     if not np.isfinite(days) or days < 0:
         raise DataError("days must be a finite number, 0 or more.", found=str(days))
     return float(days)
-
-
-def columns_of(summary: pd.DataFrame) -> tuple[Array, Array, Array]:
-    """x, t_x and T of a summary, checked."""
-    names = ("frequency", "recency", "T")
-    missing = [(name, name) for name in names if name not in summary.columns]
-    if missing:
-        raise MissingColumnsError.compare("the summary", missing, summary.columns)
-    if not len(summary):
-        raise DataError("the summary has no customers.", hint="choose a later cutoff.")
-    x, t_x, T = (summary[name].to_numpy(dtype=float) for name in names)
-    problems = {
-        "a missing or infinite value": ~np.isfinite(x + t_x + T),
-        "a negative value": (x < 0) | (t_x < 0),
-        "a frequency that is no whole number": x != np.floor(x),
-        "recency after T": t_x > T,
-        "recency without a repeat purchase": (x == 0) & (t_x > 0),
-    }
-    for what, bad in problems.items():
-        if bad.any():
-            row = int(np.flatnonzero(bad)[0])
-            raise DataError(
-                f"the summary has {what} in {int(bad.sum()):,} of {len(bad):,} rows.",
-                found=f"row {row}: frequency {x[row]:g}, recency {t_x[row]:g}, T {T[row]:g}.",
-            )
-    return x, t_x, T

@@ -11,12 +11,13 @@ import pandas as pd
 
 from ..errors import DataError
 from .beta_geo import ModifiedBetaGeoModel
+from .columns import columns_of
 from .equations import cnbd, draws, regular_mean
 from .equations.counts import Counts, count_histories
 from .equations.curves import along_curves
 from .equations.quadrature import horizon_nodes
 from .equations.types import Array
-from .purchases import PurchaseModel, columns_of, require_time
+from .purchases import PurchaseModel, require_time
 
 # A function of parameters, x and alpha + T for each stage.
 _AtStage = Callable[[int], Callable[[Array, Array, Array], Array]]
@@ -63,6 +64,7 @@ class ModifiedBetaGeoCNBDModel(PurchaseModel):
 
     _coordinates = ModifiedBetaGeoModel._coordinates
     _starts = ModifiedBetaGeoModel._starts
+    _lasting = ModifiedBetaGeoModel._lasting
     _time_powers = ModifiedBetaGeoModel._time_powers
     _state = ("k_", "k_log_likelihoods_")
 

@@ -355,12 +355,14 @@ def test_gamma_gamma_likelihood():
 
 
 def test_a_history_alone_and_among_others_gives_the_same_bits():
-    """Pareto/NBD, so that a served model answers row by row as it does for the whole base."""
+    """So that a served model answers row by row as it does for the whole base."""
     rng, parameters = np.random.default_rng(8), np.array([0.55, 74.0, 0.61, 82.0])
     T = rng.uniform(1, 700, 200)
     x = rng.poisson(1.0, 200).astype(float)
     t_x = np.where(x > 0, T * rng.uniform(0, 1, 200), 0.0)
-    for function in (pareto.probability_alive, partial(pareto.probability_none, t=50.0)):
+    functions = [pareto.probability_alive, partial(pareto.probability_none, t=50.0)]
+    functions += [partial(betageo.probability_alive, chances=chances) for chances in (0, 1)]
+    for function in functions:
         together = function(parameters, x, t_x, T)
         alone = [function(parameters, x[i : i + 1], t_x[i : i + 1], T[i : i + 1])[0] for i in range(200)]
         assert together.tolist() == alone

@@ -14,10 +14,8 @@ import numpy as np
 from scipy.special import digamma, expit, gammaln, polygamma
 
 from . import nbd
-from .counts import Counts
+from .counts import CHUNK, Counts
 from .types import Array
-
-CHUNK = 16_384
 
 
 def log_likelihood(parameters: Array, counts: Counts, chances: int) -> tuple[float, Array, Array]:
@@ -205,10 +203,23 @@ def probability_alive(parameters: Array, x: Array, t_x: Array, T: Array, chances
     -------
     ndarray, shape (n,)
     """
-    r, alpha, a, b = parameters
-    n = x + chances
-    odds = np.log((b + np.maximum(n - 1, 0)) / a) - (r + x) * np.log((alpha + T) / (alpha + t_x))
-    return expit(np.where(n > 0, odds, np.inf))
+    alive = np.empty(len(x))
+    for begin in range(0, len(x), CHUNK):
+        part = slice(begin, begin + CHUNK)
+        r, alpha, a, b = parameters if parameters.ndim == 1 else parameters[:, part]
+        survived = b + (x[part] if chances else np.maximum(x[part] - 1, 0))
+        # "Dropped out" over "alive" is a / survived times this power, whose place the share takes in the end.
+        power = alive[part]
+        np.log((alpha + T[part]) / (alpha + t_x[part]), out=power)
+        power *= r + x[part]
+        with np.errstate(over="ignore"):
+            np.exp(power, out=power)
+        power *= a
+        power += survived
+        np.divide(survived, power, out=power)
+        if not chances:
+            np.maximum(power, x[part] == 0, out=power)
+    return alive
 
 
 def counts_if_alive(a: float | Array, c: Array, rho: Array, tau: Array, most: int) -> Array:

@@ -22,8 +22,8 @@ import numpy as np
 from scipy.special import expit, gammaln
 
 from . import nbd
-from .betageo import CHUNK, by_frequency
-from .counts import Counts
+from .betageo import by_frequency
+from .counts import CHUNK, Counts
 from .types import Array
 
 

@@ -10,6 +10,8 @@ import numpy as np
 
 from .types import Array
 
+# Rows of which a few columns fit the cache.
+CHUNK = 16_384
 # Rows for which looking for duplicates does not pay.
 _FEW = 20_000
 # Steps below this share of the longest age are not looked for, and a time this share of one off is not on it.
