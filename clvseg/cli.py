@@ -169,12 +169,15 @@ def score(
     source: Annotated[Path, typer.Argument(help="transactions to score, columns named as in the run")],
     to: Annotated[Path, typer.Option("--to", help="Parquet or CSV file to write")] = Path("scores.parquet"),
     as_of: Annotated[str | None, typer.Option("--as-of", help="last known day, YYYY-MM-DD")] = None,
+    history: Annotated[
+        bool, typer.Option(help="hold segments within the margin, and add the date to the run's history")
+    ] = True,
 ) -> None:
     """Score a log with a saved run: the same customers later, or new ones."""
     from clvseg import workflow
 
     with _progress() as step:
-        written = workflow.score_to_file(run, source, to, as_of=as_of, progress=step)
+        written = workflow.score_to_file(run, source, to, as_of=as_of, keep=history, progress=step)
     print(f"Wrote {written:,} customers to {to}")
 
 

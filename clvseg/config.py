@@ -265,6 +265,9 @@ class SegmentSettings(_Section):
     )
     mid_value: float = Field(0.3, gt=0, description="the same for the mid tier")
     min_share: float = Field(0.01, ge=0.001, le=0.2, description="smallest share of customers in a segment")
+    margin: float = Field(
+        0.1, ge=0, lt=1, description="how far past a segment's edge a later score must lie to leave it"
+    )
     attributes: dict[str, AttributeSettings] = Field({}, description="files of what else is known")
     table: TableSettings = TableSettings()
 

@@ -128,6 +128,19 @@ SCORES = Table(
     ),
 )
 
+# One row per customer and date; a file of the history holds one date.
+HISTORY = Table(
+    "history",
+    (
+        Column("customer_id", "id", "", "the customer, as in the transactions"),
+        Column("segment", "text", "", "segment as of the date"),
+        Column("previous_segment", "text", "", "the one before it; 'none yet' without a change"),
+        Column("changed_on", "date", "", "date on which it changed, or on which the customer was first seen"),
+        Column("predicted_value", "float", "money", "expected revenue within the horizon; 0 where not known"),
+        Column("churn_probability", "float", "0..1", "probability of no purchase within the horizon"),
+    ),
+)
+
 # One row per segment, most valuable first.
 SEGMENTS = Table(
     "segments",

@@ -121,6 +121,7 @@ def _segmentation(settings: Settings) -> Segmentation:
         mid_value=asked.mid_value,
         min_share=asked.min_share,
         clusters=asked.clusters,
+        margin=asked.margin,
         table=asked.table.model_dump(exclude_none=True),
         low_risk=settings.churn.low,
         high_risk=settings.churn.high,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from clvseg.config import Settings
 from clvseg.errors import ClvsegError, ConfigError, DataError
+from clvseg.monitoring import History
 from clvseg.run import Run
 
 if TYPE_CHECKING:
@@ -131,6 +132,8 @@ def _write_folder(run: Run, root: Path) -> Path:
         ) from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
+    history = History.beside(folder)
+    history.write(history.entries(run.scores), run.as_of)
     link = root / f".latest-{os.getpid()}"
     link.unlink(missing_ok=True)
     link.symlink_to(Path("runs") / folder.name)

@@ -137,7 +137,12 @@ class Scorer:
         """How to read a log for this scorer: the fit's columns and policies, no source."""
         return self.settings.data.model_copy(update={"source": None, "query": None, "database": None})
 
-    def score(self, transactions: Transactions, as_of: dt.date | None = None) -> pd.DataFrame:
+    def score(
+        self,
+        transactions: Transactions,
+        as_of: dt.date | None = None,
+        previous: pd.Series | None = None,
+    ) -> pd.DataFrame:
         """Score every customer who bought by a day.
 
         Parameters
@@ -146,6 +151,8 @@ class Scorer:
             Whole histories; what lies after `as_of` is not looked at.
         as_of : date, optional
             Last known day; default the log's last.
+        previous : Series of str, optional
+            Segments at the date before, indexed by customer: who is within the margin of theirs keeps it.
 
         Returns
         -------
@@ -160,9 +167,11 @@ class Scorer:
         day = as_of or transactions.last_day
         known = transactions.split(day) if day < transactions.last_day else transactions
         features = customer_features(known, day)
-        return self.score_features(features, day)
+        return self.score_features(features, day, previous)
 
-    def score_features(self, features: pd.DataFrame, as_of: dt.date) -> pd.DataFrame:
+    def score_features(
+        self, features: pd.DataFrame, as_of: dt.date, previous: pd.Series | None = None
+    ) -> pd.DataFrame:
         """Score customers by their features as of a day; see :meth:`score`."""
         frame = self.people(features)
         if self.settings.segments.method != "value":
@@ -170,9 +179,12 @@ class Scorer:
         ranges = self.intervals.predict(
             frame["predicted_value"].to_numpy(), frame["churn_probability"].to_numpy()
         ).set_axis(frame.index)
+        assigned = self.segmentation.assign(frame)
+        if previous is not None:
+            assigned["segment"] = self.segmentation.hold(frame, assigned["segment"], previous)
         parts = [
             frame,
-            self.segmentation.assign(frame),
+            assigned,
             self.reasons.explain(self.churn, frame)[["reason_1", "reason_2", "reason_3"]],
         ]
         scores = pd.concat(parts, axis=1).assign(

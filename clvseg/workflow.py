@@ -11,7 +11,7 @@ import pandas as pd
 
 from clvseg import __version__, checks, contractual, explain
 from clvseg.config import ColumnSettings, Settings
-from clvseg.contract.scorer import ContractScorer
+from clvseg.contract.scorer import ContractScorer, newest_day
 from clvseg.data.attributes import explainable
 from clvseg.data.features import feature_catalogue
 from clvseg.data.summary import revenue_by_week
@@ -19,6 +19,7 @@ from clvseg.data.transactions import Transactions
 from clvseg.errors import ConfigError, DataError
 from clvseg.judging import Judged, Step, judge
 from clvseg.learning import MODEL_NAMES, Learned, learn
+from clvseg.monitoring import History
 from clvseg.run import Run
 from clvseg.scores import Scorer
 from clvseg.segments import learn_rules, rule_frame, rules_table, segments_table
@@ -241,7 +242,12 @@ def explain_finding(code: str) -> str:
 
 
 def score_run(
-    run: Run, source: Any, *, as_of: dt.date | None = None, progress: Step = _silent
+    run: Run,
+    source: Any,
+    *,
+    as_of: dt.date | None = None,
+    history: History | None = None,
+    progress: Step = _silent,
 ) -> pd.DataFrame:
     """Score a log with a fitted run: the same customers later, or new ones.
 
@@ -253,6 +259,8 @@ def score_run(
         Transactions with the columns of the run's settings; each customer's whole history.
     as_of : date, optional
         Last known day; default the log's last.
+    history : History, optional
+        Earlier segments: who is still within ``[segments] margin`` of the newest earlier one keeps it.
     progress : callable, optional
         Called with the title of each step.
 
@@ -266,20 +274,52 @@ def score_run(
     DataError
         When the transactions cannot be used.
     """
+
+    def held(day: dt.date) -> pd.Series | None:
+        earlier = history.before(day) if history else None
+        return None if earlier is None else earlier["segment"]
+
     if run.contractual:
         progress("Scoring the customers")
-        return ContractScorer.from_dict(run.models, run.settings).score_source(source, as_of)
+        of_contracts = ContractScorer.from_dict(run.models, run.settings)
+        table = of_contracts.read(source)
+        day = as_of or newest_day(table, run.settings)
+        return of_contracts.score(table, day, held(day))
     scorer = Scorer.from_dict(run.models, run.settings)
     progress("Reading the transactions")
     transactions = Transactions.read(source, scorer.data_settings)
     progress("Scoring the customers")
-    return scorer.score(transactions, as_of)
+    day = as_of or transactions.last_day
+    return scorer.score(transactions, day, held(day))
 
 
 def score_to_file(
-    run: Path, source: Path | str, to: Path, *, as_of: str | None = None, progress: Step = _silent
+    run: Path,
+    source: Path | str,
+    to: Path,
+    *,
+    as_of: str | None = None,
+    keep: bool = True,
+    progress: Step = _silent,
 ) -> int:
     """Score a file with a saved run and write the scores as Parquet or, by its name, CSV.
+
+    Parameters
+    ----------
+    run : Path
+        Folder of the run.
+    source : Path or str
+        The transactions.
+    to : Path
+        File to write.
+    as_of : str, optional
+        Last known day, YYYY-MM-DD; default the log's last.
+    keep : bool
+        Add the date to the run's history (:meth:`clvseg.monitoring.History.beside`), and say in the scores
+        which segment each customer was in before and since when the present one holds. Without it the log
+        is scored for itself.
+    progress : callable, optional
+        Called with the title of each step.
 
     Returns
     -------
@@ -289,7 +329,7 @@ def score_to_file(
     Raises
     ------
     ConfigError
-        When `as_of` is no date or the file cannot be written.
+        When `as_of` is no date, or the file or the history cannot be written.
     DataError
         When the run or the transactions cannot be read.
     """
@@ -298,7 +338,23 @@ def score_to_file(
         day = dt.date.fromisoformat(as_of) if as_of else None
     except ValueError:
         raise ConfigError(f"as_of must be a date like 2026-01-31; got '{as_of}'.") from None
-    scores = score_run(loaded, str(source), as_of=day, progress=progress)
+    history = History.beside(run) if keep else None
+    try:
+        if history and loaded.as_of not in history.dates():
+            history.write(history.entries(loaded.scores), loaded.as_of)
+        scores = score_run(loaded, str(source), as_of=day, history=history, progress=progress)
+        if history:
+            entries = history.entries(scores)
+            history.write(entries, scores["as_of"].iloc[0].date())
+            place = list(scores.columns).index("segment") + 1
+            scores.insert(place, "previous_segment", entries["previous_segment"])
+            scores.insert(place + 1, "changed_on", entries["changed_on"])
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write the history beside {run}.",
+            found=error.strerror,
+            hint="--no-history scores without it.",
+        ) from None
     part = to.with_name(f".{to.name}.part")
     try:
         if to.suffix == ".csv":

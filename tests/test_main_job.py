@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -165,7 +166,10 @@ def test_the_verbs_score_and_report_work_on_a_saved_run(cli, run, published, tmp
     load_dataset("cdnow_sample").to_csv(tmp_path / "log.csv", index=False)
     scored = cli("score", published.folder, tmp_path / "log.csv", "--to", tmp_path / "all.parquet")
     assert (scored.code, scored.out) == (0, f"Wrote 2,357 customers to {tmp_path / 'all.parquet'}\n")
-    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "all.parquet"), run.scores)
+    again = pd.read_parquet(tmp_path / "all.parquet")
+    assert (again.pop("previous_segment") == "none yet").all()
+    assert (again.pop("changed_on") == pd.Timestamp("1998-06-30")).all()
+    pd.testing.assert_frame_equal(again, run.scores)
     early = cli(
         "score", published.folder, tmp_path / "log.csv", "--as-of", "1997-06-30", "--to", tmp_path / "e.csv"
     )
@@ -176,6 +180,38 @@ def test_the_verbs_score_and_report_work_on_a_saved_run(cli, run, published, tmp
     assert "2026-01-31" in wrong.err
     assert cli("report", published.folder, "--to", tmp_path / "again.html").code == 0
     assert (tmp_path / "again.html").read_bytes() == Path(published.report).read_bytes()
+
+
+def test_scoring_later_dates_holds_segments_and_keeps_a_history(cli, run, tmp_path):
+    """Scored month by month; without a history more customers move."""
+    from clvseg.data.datasets import load_dataset
+    from clvseg.monitoring import History
+
+    place = tmp_path / "runs" / "first"
+    place.mkdir(parents=True)
+    run.save(place)
+    load_dataset("cdnow_sample").to_csv(tmp_path / "log.csv", index=False)
+    frames_of = {}
+    for day in ("1998-03-31", "1998-04-30", "1998-05-31"):
+        asked = ["score", place, tmp_path / "log.csv", "--as-of", day, "--to"]
+        for name, options in (("held", []), ("free", ["--no-history"])):
+            assert cli(*asked, tmp_path / "scores.parquet", *options).code == 0
+            frames_of[name, day] = pd.read_parquet(tmp_path / "scores.parquet").set_index("customer_id")
+    history = History(tmp_path / "history")
+    days = [str(day) for day in history.dates()]
+    assert days == ["1998-03-31", "1998-04-30", "1998-05-31", "1998-06-30"]  # the last is the run's own
+    moved = {"held": 0, "free": 0}
+    for before, day in pairwise(days[:3]):
+        for name in moved:
+            moved[name] += int((frames_of[name, day]["segment"] != frames_of[name, before]["segment"]).sum())
+        now, then = frames_of["held", day], frames_of["held", before]["segment"]
+        mover = now["segment"] != then
+        assert now.loc[mover, "previous_segment"].equals(then[mover].rename("previous_segment"))
+        assert (now.loc[mover, "changed_on"] == pd.Timestamp(day)).all()
+        assert (now.loc[~mover, "changed_on"] < pd.Timestamp(day)).all()
+        assert not now.isna().any().any()
+    assert list(frames_of["free", day].reset_index().columns) == frames.SCORES.names
+    assert 0 < moved["held"] < moved["free"]
 
 
 def test_evaluate_prints_what_the_run_found(cli, run, folder):

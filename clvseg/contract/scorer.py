@@ -18,6 +18,7 @@ from clvseg.errors import MissingColumnsError
 from clvseg.explain.columns import ColumnReasons
 from clvseg.frames import contract_scores
 from clvseg.segments.contract import ContractSegments
+from clvseg.segments.hold import hold
 
 _YEAR = 365.25
 
@@ -75,7 +76,9 @@ class ContractScorer:
         """Read a table and score it; see :meth:`score`."""
         return self.score(self.read(source), as_of)
 
-    def score(self, table: CustomerTable, as_of: dt.date | None = None) -> pd.DataFrame:
+    def score(
+        self, table: CustomerTable, as_of: dt.date | None = None, previous: pd.Series | None = None
+    ) -> pd.DataFrame:
         """Score every customer of a table.
 
         Parameters
@@ -84,6 +87,8 @@ class ContractScorer:
             One row per customer.
         as_of : date, optional
             What to write into ``as_of``; default the newest row's day, else today.
+        previous : Series of str, optional
+            Segments at the date before, indexed by customer: who is within the margin of theirs keeps it.
 
         Returns
         -------
@@ -91,9 +96,18 @@ class ContractScorer:
             Columns of :func:`clvseg.frames.contract_scores`, ascending by customer_id.
         """
         frame = self.people(table)
+        assigned = self.segmentation.assign(frame)
+        if previous is not None:
+            assigned["segment"] = hold(
+                lambda people: self.segmentation.assign(people)["segment"],
+                frame,
+                assigned["segment"],
+                previous,
+                self.settings.segments.margin,
+            )
         parts = [
             frame,
-            self.segmentation.assign(frame),
+            assigned,
             self.reasons.explain(self.churn, table.columns),
         ]
         scores = pd.concat(parts, axis=1).assign(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,9 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from clvseg.segments.choice import choose_number
+from clvseg.segments.hold import moved, stay
 from clvseg.segments.naming import name_clusters
-from clvseg.segments.partitions import Labels, Partition, partition_from_dict
+from clvseg.segments.partitions import Labels, Partition, means_of, partition_from_dict
 from clvseg.segments.scaling import FloatArray, MixedScaler
 
 RFM = ("since_last", "orders", "past_revenue")
@@ -55,6 +57,7 @@ class Clusters(BaseEstimator):
     scaler_: MixedScaler
     partition_: Partition
     order_: Labels
+    means_: FloatArray
     names_: list[str]
     choice_: pd.DataFrame
     reason_: str
@@ -105,6 +108,7 @@ class Clusters(BaseEstimator):
         found = self.partition_.assign(points)
         self.order_ = np.argsort(np.argsort(-self._goodness(frame, found), kind="stable"), kind="stable")
         labels = self.order_[found]
+        self.means_ = means_of(points.numbers, labels, self.partition_.clusters)
         self.names_ = name_clusters(self.scaler_, points, labels, frame, self.partition_.clusters)
         return self
 
@@ -123,6 +127,28 @@ class Clusters(BaseEstimator):
         """
         named = np.array(self.names_)[self.labels(frame)]
         return pd.Series(named, index=frame.index, name="cluster", dtype="str")
+
+    def hold(self, frame: pd.DataFrame, assigned: pd.Series, previous: pd.Series, margin: float) -> pd.Series:
+        """Keep customers in their previous cluster while they are near it.
+
+        A customer whose cluster has changed stays where they were if `margin` of the way back to that
+        cluster's mean, in the scaled numbers, would put them back.
+
+        Parameters
+        ----------
+        frame, assigned, previous, margin
+            See :func:`clvseg.segments.hold.hold`.
+        """
+        changed, before = moved(assigned, previous)
+        places = {name: number for number, name in enumerate(self.names_)}
+        known = np.array([name in places for name in before], dtype=bool)
+        changed[np.flatnonzero(changed)[~known]] = False
+        before = before[known]
+        points = self.scaler_.transform(frame[changed])
+        back = np.array([places[name] for name in before], dtype=np.int64)
+        nearer = points.numbers + margin * (self.means_[back] - points.numbers)
+        found = self.order_[self.partition_.assign(replace(points, numbers=nearer))] if len(back) else back
+        return stay(assigned, changed, before, found == back if margin else np.zeros(len(back), dtype=bool))
 
     def _goodness(self, frame: pd.DataFrame, found: Labels) -> FloatArray:
         """What clusters are ordered by: predicted value where it is known, else their scaled means."""
@@ -144,6 +170,7 @@ class Clusters(BaseEstimator):
             "scaler": self.scaler_.to_dict(),
             "partition": self.partition_.to_dict(),
             "order": self.order_.tolist(),
+            "means": self.means_.tolist(),
             "names": list(self.names_),
             "reason": self.reason_,
         }
@@ -155,5 +182,6 @@ class Clusters(BaseEstimator):
         one.scaler_ = MixedScaler.from_dict(raw["scaler"])
         one.partition_ = partition_from_dict(raw["partition"])
         one.order_ = np.array(raw["order"], dtype=np.int64)
+        one.means_ = np.array(raw["means"], dtype=np.float64).reshape(len(one.order_), -1)
         one.names_, one.reason_ = list(raw["names"]), raw["reason"]
         return one

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from clvseg.segments.cells import Merge, Split, merge_cells, smallest_size, split_segments
 from clvseg.segments.clusters import RFM, Clusters
 from clvseg.segments.describe import Segment, describe_segment
+from clvseg.segments.hold import hold
 from clvseg.segments.rfm import RFMScores
 from clvseg.segments.scaling import FloatArray
 from clvseg.segments.table import CELLS, Cell, SegmentTable, rule_in_words
@@ -61,6 +62,8 @@ class Segmentation(BaseEstimator):
         Churn probability under which the risk is low, and from which on it is high; settings ``[churn]``.
     table : mapping, optional
         Changes to names and texts; see :meth:`clvseg.segments.table.SegmentTable.changed`.
+    margin : float
+        How far past a segment's edge somebody must be to leave it; see :meth:`hold`.
     seed : int
         Seed of the clusters.
 
@@ -108,11 +111,13 @@ class Segmentation(BaseEstimator):
         inputs: tuple[str, ...] = RFM,
         tiers: str = "share",
         table: Mapping[str, Any] | None = None,
+        margin: float = 0.1,
     ) -> None:
         self.method = method
         self.inputs = inputs
         self.tiers = tiers
         self.table = table
+        self.margin = margin
         self.high_value = high_value
         self.mid_value = mid_value
         self.min_share = min_share
@@ -215,6 +220,33 @@ class Segmentation(BaseEstimator):
             out[column] = pd.Series(tier, index=frame.index, dtype="str")
         out["segment"] = self._segments(frame, codes)
         return out
+
+    def hold(self, frame: pd.DataFrame, assigned: pd.Series, previous: pd.Series) -> pd.Series:
+        """Keep customers in their previous segment while they are within `margin` of it.
+
+        Parameters
+        ----------
+        frame : DataFrame
+            As in :meth:`fit`.
+        assigned : Series of str
+            Segment of :meth:`assign`.
+        previous : Series of str
+            Segment at the date before, indexed by customer; customers may be missing.
+
+        Returns
+        -------
+        Series of str
+            See :func:`clvseg.segments.hold.hold` and :meth:`clvseg.segments.clusters.Clusters.hold`.
+        """
+        if self.groups_ is not None:
+            return self.groups_.hold(frame, assigned, previous, self.margin)
+        return hold(
+            lambda people: self._segments(people, self._codes(people)),
+            frame,
+            assigned,
+            previous,
+            self.margin,
+        )
 
     def describe(
         self, frame: pd.DataFrame, segment: pd.Series, reasons: Mapping[str, str] | None = None
