@@ -226,11 +226,15 @@ def segments(
     run: Annotated[Path, typer.Argument(help="folder of a run, as `clvseg fit` printed it")],
     sql: Annotated[bool, typer.Option("--sql", help="print the rules as SQL conditions")] = False,
     dialect: Annotated[Dialect, typer.Option(help="whose SQL")] = Dialect.duckdb,
+    scorecard: Annotated[bool, typer.Option("--scorecard", help="show what each has earned")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show the segments with owner, action and a short rule; how faithful the rule is, 0 to 1."""
+    """Show the segments with owner, action, a short rule and its fidelity, 0 to 1; or their scorecard."""
     from clvseg import results
 
+    if scorecard:
+        _print_scorecard(results.scorecard(run), as_json)
+        return
     found = results.segments(run)
     if as_json:
         _print_json(_records(found))
@@ -244,6 +248,7 @@ def segments(
             print(f"  owner   {row.owner}")
             print(f"  action  {row.action}")
             print(f"  rule    {row.rule} (fidelity {row.fidelity:.2f})")
+            print(f"  earned  {'no: ' + ', '.join(row.fails) if row.fails else 'yes'}")
 
 
 @app.command()
@@ -433,6 +438,18 @@ def _print_segments(segments: pd.DataFrame, facts: dict[str, Any]) -> None:
         for s in _rows(segments)
     ]
     _table(title, columns, rows)
+
+
+def _print_scorecard(scorecard: pd.DataFrame, as_json: bool) -> None:
+    if as_json:
+        _print_json(_records(scorecard))
+        return
+    for name, rows in scorecard.groupby("segment", sort=False):
+        print(f"{name}: {'fails' if (rows['status'] == 'fail').any() else 'passes'}")
+        for row in _rows(rows):
+            found = "" if row.status == "not measured" else f" {row.value:.3g} (at least {row.least:g})"
+            note = f"; {row.note}" if row.note else ""
+            print(f"  {row.criterion}, {row.measure}:{found} {row.status}{note}")
 
 
 def _print_alarm(findings: pd.DataFrame) -> None:

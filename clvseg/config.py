@@ -223,6 +223,34 @@ class TableSettings(_Section):
     texts: dict[str, TextSettings] = Field({}, description="texts of a segment")
 
 
+class ScorecardSettings(_Section):
+    """What a segment must reach to have earned its name; ``[segments.scorecard]``."""
+
+    revenue_share: float = Field(
+        0.001, ge=0, le=1, description="smallest share of the revenue, so far or predicted"
+    )
+    jaccard: float = Field(
+        0.75, ge=0, le=1, description="smallest Jaccard similarity when customers are drawn anew"
+    )
+    rand_seeds: float = Field(0.9, ge=0, le=1, description="smallest adjusted Rand index between seeds")
+    rand_dates: float = Field(0.5, ge=0, le=1, description="smallest adjusted Rand index between dates")
+    later_revenue: float = Field(
+        1.25, ge=1, description="smallest ratio of later revenue per customer, or later_activity is reached"
+    )
+    later_activity: float = Field(
+        0.2, ge=0, le=3, description="smallest Cohen's h of the shares that bought later"
+    )
+    known: float = Field(
+        0.33, ge=0, le=1, description="smallest Cliff's delta in a feature or attribute known before"
+    )
+    explained: float = Field(0.05, ge=0, le=1, description="share of later revenue explained by all segments")
+    fidelity: float = Field(0.8, ge=0, le=1, description="smallest fidelity of a segment's short rule")
+    reach: float = Field(0.5, ge=0, le=1, description="smallest share of customers who can be contacted")
+    reachable: str | None = Field(
+        None, description="SQL over features and attributes: who can be contacted; a column, or a condition"
+    )
+
+
 class CampaignSettings(_Section):
     """What a retention campaign costs; ``[campaign]``."""
 
@@ -270,6 +298,7 @@ class SegmentSettings(_Section):
     )
     attributes: dict[str, AttributeSettings] = Field({}, description="files of what else is known")
     table: TableSettings = TableSettings()
+    scorecard: ScorecardSettings = ScorecardSettings()
 
     @model_validator(mode="after")
     def _tiers_in_order(self) -> SegmentSettings:

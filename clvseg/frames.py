@@ -460,6 +460,20 @@ RULES = Table(
     ),
 )
 
+# What each segment has earned: one row per segment and measure; the last segment is "all segments".
+SCORECARD = Table(
+    "scorecard",
+    (
+        Column("segment", "text", "", "name, or all segments"),
+        Column("criterion", "text", "", "large enough, stable, differentiable or actionable"),
+        Column("measure", "text", "", "what was measured"),
+        Column("value", "float", "", "what was found: share, index, effect or ratio; 0 where not measured"),
+        Column("least", "float", "", "what is asked for"),
+        Column("status", "text", "", "pass, fail or not measured"),
+        Column("note", "text", "", "what helps to read it"),
+    ),
+)
+
 FINDINGS = Table(
     "findings",
     (

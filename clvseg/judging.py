@@ -74,6 +74,8 @@ class Judged:
         See :class:`clvseg.run.Run`.
     models : dict
         The models as of the newest cutoff, JSON-able; see :func:`clvseg.scores.predict_with`.
+    learned : Learned
+        Everything fitted as of the newest cutoff.
     origins_value, origins_churn, origins_differences : DataFrame
         The tables of :mod:`clvseg.frames`, of every cutoff, newest first, and of all together.
     """
@@ -93,6 +95,7 @@ class Judged:
     model_choice: pd.DataFrame
     holdout: pd.DataFrame
     models: dict[str, Any]
+    learned: Learned
     origins_value: pd.DataFrame
     origins_churn: pd.DataFrame
     origins_differences: pd.DataFrame
@@ -275,6 +278,7 @@ def _tables(
         model_choice=_choice(newest, settings),
         holdout=_holdout(learned, newest.later),
         models={name: getattr(learned, name).to_dict() for name in PREDICTORS},
+        learned=learned,
         origins_value=_over_cutoffs(cutoffs, frames.LEADERBOARD_VALUE, "value"),
         origins_churn=_over_cutoffs(cutoffs, frames.LEADERBOARD_CHURN, "churn"),
         origins_differences=_differences_over(cutoffs),

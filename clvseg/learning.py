@@ -56,6 +56,12 @@ class Learned:
     segmentation: Segmentation
     people: pd.DataFrame
 
+    @property
+    def attributes(self) -> pd.DataFrame:
+        """What is known of the customers beside their orders."""
+        first = list(self.people.columns).index("churn_probability") + 1
+        return self.people[self.people.columns[first:]]
+
     def scorer(self, settings: Settings) -> Scorer:
         """Add the reasons."""
         reasons = ReasonCodes(settings.seed).fit(self.churn, self.people)

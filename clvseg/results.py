@@ -213,13 +213,13 @@ def target(run: Path, to: Path, changes: dict[str, float | None]) -> dict[str, A
 
 
 def segments(run: Path) -> pd.DataFrame:
-    """Put the segments of a saved run beside their rules, most valuable per customer first.
+    """Put the segments of a saved run beside their rules and what they fail in, most valuable first.
 
     Returns
     -------
     DataFrame
-        Columns ``segment, customers, owner, action`` of :data:`clvseg.frames.SEGMENTS` and all of
-        :data:`clvseg.frames.RULES`.
+        Columns ``segment, customers, owner, action`` of :data:`clvseg.frames.SEGMENTS`, all of
+        :data:`clvseg.frames.RULES`, and ``fails``: the measures of the scorecard that are not reached.
 
     Raises
     ------
@@ -233,4 +233,25 @@ def segments(run: Path) -> pd.DataFrame:
             found="a contractual run." if loaded.contractual else None,
             hint="rules are those of a transaction log's segments; segments.csv has the table.",
         )
-    return loaded.segments[["segment", "customers", "owner", "action"]].merge(loaded.rules, on="segment")
+    found = loaded.segments[["segment", "customers", "owner", "action"]].merge(loaded.rules, on="segment")
+    failed = loaded.scorecard[loaded.scorecard["status"] == "fail"]
+    fails = [failed.loc[failed["segment"] == name, "measure"].tolist() for name in found["segment"]]
+    return found.assign(fails=fails)
+
+
+def scorecard(run: Path) -> pd.DataFrame:
+    """Return what the segments of a saved run have earned, :data:`clvseg.frames.SCORECARD`.
+
+    Raises
+    ------
+    DataError
+        When the folder holds no run, or one without a scorecard.
+    """
+    loaded = Run.load(run)
+    if loaded.scorecard.empty:
+        raise DataError(
+            f"{run} holds no scorecard of its segments.",
+            found="a contractual run." if loaded.contractual else None,
+            hint="`clvseg fit` makes one of the segments of a transaction log.",
+        )
+    return loaded.scorecard

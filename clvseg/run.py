@@ -12,7 +12,7 @@ import pandas as pd
 
 from clvseg.config import Settings
 from clvseg.errors import DataError
-from clvseg.frames import RULES, SURVIVAL
+from clvseg.frames import RULES, SCORECARD, SURVIVAL
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,8 @@ class Run:
         :data:`clvseg.frames.SURVIVAL`: share still there over time; empty of a transaction log.
     rules : DataFrame
         :data:`clvseg.frames.RULES`: a short rule for each segment; empty of a contractual run.
+    scorecard : DataFrame
+        :data:`clvseg.frames.SCORECARD`: what each segment has earned; empty of a contractual run.
 
     Of a contractual run ``scores`` are :func:`clvseg.frames.contract_scores`, ``segments`` and ``later``
     :data:`clvseg.frames.CONTRACT_SEGMENTS` and ``CONTRACT_LATER``, and the tables of orders are empty.
@@ -104,6 +106,7 @@ class Run:
     holdout: pd.DataFrame
     survival: pd.DataFrame = field(default_factory=lambda: SURVIVAL.empty())
     rules: pd.DataFrame = field(default_factory=lambda: RULES.empty())
+    scorecard: pd.DataFrame = field(default_factory=lambda: SCORECARD.empty())
 
     @property
     def contractual(self) -> bool:

@@ -23,6 +23,7 @@ from clvseg.monitoring import History
 from clvseg.run import Run
 from clvseg.scores import Scorer
 from clvseg.segments import learn_rules, rule_frame, rules_table, segments_table
+from clvseg.standing import judge_segments
 from clvseg.value.intervals import LEVEL
 
 SHAP_SAMPLE = 5_000
@@ -71,14 +72,18 @@ def fit(settings: Settings, source: Any = None, *, progress: Step = _silent) -> 
     progress("Explaining the segments by SHAP")
     people = learned.people
     behaviour = people[[feature.name for feature in feature_catalogue(transactions.extras)]]
-    known = people[people.columns[list(people.columns).index("churn_probability") + 1 :]]
     membership = explain.explain_segments(
-        behaviour.join(explainable(known)),
+        behaviour.join(explainable(learned.attributes)),
         scores["segment"].set_axis(people.index),
         seed=settings.seed,
     )
-    rules = learn_rules(rule_frame(scores, known), scores["segment"], seed=settings.seed)
-    segments = scorer.segmentation.describe(people, scores["segment"], membership.reasons)
+    rules = rules_table(
+        learn_rules(rule_frame(scores, learned.attributes), scores["segment"], seed=settings.seed)
+    )
+    segments = segments_table(scorer.segmentation.describe(people, scores["segment"], membership.reasons))
+    progress("Judging the segments")
+    earned = judge_segments(settings, learned, segments, rules, judged.learned, judged.holdout)
+    findings += checks.check_scorecard(earned)
     findings += [*doubts, *_model_findings(learned, MODEL_NAMES[settings.value.purchases])]
     return Run(
         settings=settings,
@@ -86,7 +91,7 @@ def fit(settings: Settings, source: Any = None, *, progress: Step = _silent) -> 
         profile=transactions.profile,
         models=scorer.to_dict() | {"judged": judged.models},
         scores=scores,
-        segments=segments_table(segments),
+        segments=segments,
         later=judged.later,
         leaderboard_value=judged.leaderboard_value,
         leaderboard_churn=judged.leaderboard_churn,
@@ -105,7 +110,8 @@ def fit(settings: Settings, source: Any = None, *, progress: Step = _silent) -> 
         model_choice=judged.model_choice,
         customers=learned.panel.current.drop(columns=[*explain.EXPECTATIONS]).reset_index(),
         holdout=judged.holdout,
-        rules=rules_table(rules),
+        rules=rules,
+        scorecard=earned,
     )
 
 

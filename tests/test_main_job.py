@@ -75,6 +75,7 @@ TABLES = {
     "profits": frames.PROFITS,
     "findings": frames.FINDINGS,
     "rules": frames.RULES,
+    "scorecard": frames.SCORECARD,
 }
 
 
@@ -153,6 +154,21 @@ def test_same_settings_and_seed_give_the_same_bytes(run, published, folder):
     again = clvseg.fit(sample_settings(folder))
     again.scores.to_parquet(folder / "again.parquet", index=False)
     assert (folder / "again.parquet").read_bytes() == Path(published.scores).read_bytes()
+
+
+def test_every_segment_is_judged(run, published, cli):
+    card = run.scorecard
+    assert set(card["segment"]) == {*run.segments["segment"], "all segments"}
+    failed = card.loc[card["status"] == "fail", "segment"]
+    flagged = run.findings.loc[run.findings["code"] == "CLV020", "found"].tolist()
+    assert bool(flagged) == bool(len(failed))
+    assert all(name in flagged[0] for name in failed)
+    shown = json.loads(cli("segments", published.folder, "--json").out)
+    assert {row["segment"] for row in shown if row["fails"]} == set(failed) - {"all segments"}
+    rows = json.loads(cli("segments", published.folder, "--scorecard", "--json").out)
+    assert [row["status"] for row in rows] == card["status"].tolist()
+    printed = cli("segments", published.folder, "--scorecard").out
+    assert "stable, bootstrap Jaccard: " in printed
 
 
 def test_a_saved_run_scores_the_log_again_identically(run, published):

@@ -21,6 +21,7 @@ from clvseg.checks import (
     clv014_end,
     clv015_fallback,
     clv016_choice,
+    clv020_scorecard,
 )
 from clvseg.checks.facts import LogFacts
 from clvseg.checks.finding import About, Finding
@@ -56,6 +57,7 @@ CATALOGUE: dict[str, About] = {
         clv014_end,
         clv015_fallback,
         clv016_choice,
+        clv020_scorecard,
     )
 }
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from clvseg.config import AttributeSettings, DataSettings
 from clvseg.data.engines.duckdb import DuckDBEngine, name, text
@@ -155,6 +157,50 @@ def _is_number(engine: DuckDBEngine, column: str, kind: str) -> bool:
         "BOOLEAN",
     )
     return kind.startswith(heads) and kind != "UUID"
+
+
+def evaluate_sql(people: pd.DataFrame, expression: str, setting: str) -> NDArray[Any]:
+    """Evaluate an SQL expression over the columns of customers.
+
+    Parameters
+    ----------
+    people : DataFrame
+        A row per customer.
+    expression : str
+        In DuckDB's dialect.
+    setting : str
+        Where it stands under ``[segments]``, for the error.
+
+    Returns
+    -------
+    ndarray, shape (customers,)
+        In the order of `people`; None or NaN where the expression is null.
+
+    Raises
+    ------
+    ConfigError
+        When it cannot be evaluated.
+
+    Examples
+    --------
+    >>> people = pd.DataFrame({"T": [10, 400]})
+    >>> evaluate_sql(people, "CASE WHEN T > 365 THEN 'old' ELSE 'new' END", "rivals.age").tolist()
+    ['new', 'old']
+    """
+    engine = DuckDBEngine()
+    numbered = people.reset_index(drop=True).assign(_row=np.arange(len(people)))
+    engine.register("see the customers", "customers", numbered)
+    try:
+        found = engine.frame(
+            f"evaluate {setting}", f"SELECT ({expression}) AS result FROM customers ORDER BY _row"
+        )
+    except EngineError as error:
+        raise ConfigError(
+            f"segments.{setting} cannot be evaluated.",
+            found=error.found,
+            hint="an SQL expression over features and attributes, like region or T > 365.",
+        ) from None
+    return found["result"].to_numpy()
 
 
 def explainable(attributes: pd.DataFrame) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from clvseg.report import contract, words
 from clvseg.report.accuracy import accuracy_section, later_sentence
 from clvseg.report.background import data_section, history_section, making_section
 from clvseg.report.parts import Card, Cell, Content, Drivers, Note, Table, Tile, rows
+from clvseg.report.standing import earned_sentence, scorecard_table
 from clvseg.report.terms import glossary
 from clvseg.run import Run
 
@@ -59,6 +60,7 @@ def build(run: Run) -> Content:
         segments=_segment_table(run),
         cards=tuple(_card(run, number, row) for number, row in _numbered(run.segments)),
         segment_numbers=_segment_numbers(run),
+        scorecard=scorecard_table(run),
         drivers=tuple(_drivers(run)),
         accuracy=accuracy,
         history=history_section(run),
@@ -236,6 +238,19 @@ def _card(run: Run, number: int, row: Any) -> Card:
         action=words.sentence(row.action),
         sure=later_sentence(run, row.segment),
         stats=stats,
+        owner=row.owner,
+        short=_short_rule(run, row.segment),
+        earned=earned_sentence(run, row.segment),
+    )
+
+
+def _short_rule(run: Run, segment: str) -> str:
+    """A rule to pick the segment by, and how well it does; empty where none was learned."""
+    found = run.rules[run.rules["segment"] == segment]
+    return "".join(
+        f"{words.sentence(row.rule)} Finds {words.percent(row.recall)} of the segment; "
+        f"{words.percent(row.precision)} of those it finds are in it."
+        for row in rows(found)
     )
 
 

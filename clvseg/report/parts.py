@@ -54,7 +54,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One segment: who, why, what to do, how many, how sure."""
+    """One segment: who, why, what to do, who does it, how many, how sure; `short` is a rule to pick it by."""
 
     number: int
     key: str
@@ -65,6 +65,9 @@ class Card:
     action: str
     sure: str
     stats: tuple[Tile, ...]
+    owner: str = ""
+    short: str = ""
+    earned: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,7 @@ class Content:
     terms: tuple[tuple[str, str], ...]
     data: Section
     footer: str
+    scorecard: Table | None = None
 
     @property
     def figures(self) -> frozenset[str]:

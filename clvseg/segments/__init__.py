@@ -4,10 +4,12 @@ from clvseg.segments.clusters import Clusters
 from clvseg.segments.describe import Segment, later_table, segments_table
 from clvseg.segments.rfm import RFMScores, rfm_group
 from clvseg.segments.rules import Rule, learn_rules, rule_frame, rules_table
+from clvseg.segments.scorecard import Later, scorecard, verdicts
 from clvseg.segments.segmentation import Segmentation
 
 __all__ = [
     "Clusters",
+    "Later",
     "RFMScores",
     "Rule",
     "Segment",
@@ -17,5 +19,7 @@ __all__ = [
     "rfm_group",
     "rule_frame",
     "rules_table",
+    "scorecard",
     "segments_table",
+    "verdicts",
 ]

@@ -9,11 +9,19 @@ import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
+from threadpoolctl import threadpool_limits
 
 from clvseg.segments.choice import choose_number
 from clvseg.segments.hold import moved, stay
 from clvseg.segments.naming import name_clusters
-from clvseg.segments.partitions import Labels, Partition, means_of, partition_from_dict
+from clvseg.segments.partitions import (
+    Labels,
+    Partition,
+    fit_partition,
+    means_of,
+    partition_from_dict,
+    sample_size,
+)
 from clvseg.segments.scaling import FloatArray, MixedScaler
 
 RFM = ("since_last", "orders", "past_revenue")
@@ -149,6 +157,16 @@ class Clusters(BaseEstimator):
         nearer = points.numbers + margin * (self.means_[back] - points.numbers)
         found = self.order_[self.partition_.assign(replace(points, numbers=nearer))] if len(back) else back
         return stay(assigned, changed, before, found == back if margin else np.zeros(len(back), dtype=bool))
+
+    def again(self, frame: pd.DataFrame, everyone: pd.DataFrame, seed: int) -> Labels:
+        """Number the clusters of `everyone` as if the same many had been learned from `frame` with `seed`."""
+        check_is_fitted(self, "names_")
+        scaler = MixedScaler().fit(frame[list(self.inputs)])
+        rows = np.random.default_rng(seed).permutation(len(frame))[: sample_size(self.method)]
+        points = scaler.transform(frame.iloc[np.sort(rows)])
+        with threadpool_limits(limits=1):
+            partition = fit_partition(self.method, points, self.partition_.clusters, seed)
+            return partition.assign(scaler.transform(everyone))
 
     def _goodness(self, frame: pd.DataFrame, found: Labels) -> FloatArray:
         """What clusters are ordered by: predicted value where it is known, else their scaled means."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
 from clvseg.segments.cells import Merge, Split, merge_cells, smallest_size, split_segments
@@ -247,6 +247,28 @@ class Segmentation(BaseEstimator):
             previous,
             self.margin,
         )
+
+    def segments(self, frame: pd.DataFrame) -> NDArray[np.object_]:
+        """Name the segment of each customer, shape (customers,); see :meth:`assign`."""
+        check_is_fitted(self, "names_")
+        return self._segments(frame, self._codes(frame)).to_numpy(dtype=object)
+
+    def again(self, frame: pd.DataFrame, everyone: pd.DataFrame, seed: int) -> NDArray[np.object_]:
+        """Name the segments of customers as if they had been learned from others, with another seed.
+
+        The number of clusters stays, and so do predicted values and churn probabilities.
+
+        Parameters
+        ----------
+        frame, everyone : DataFrame
+            Customers to learn from and to assign; as in :meth:`fit`.
+        seed : int
+            Of the clusters.
+        """
+        check_is_fitted(self, "names_")
+        if self.groups_ is not None:
+            return self.groups_.again(frame, everyone, seed).astype(object)
+        return clone(self).fit_segments(frame).segments(everyone)
 
     def describe(
         self, frame: pd.DataFrame, segment: pd.Series, reasons: Mapping[str, str] | None = None

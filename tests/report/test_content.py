@@ -55,6 +55,26 @@ def test_segments_keep_order_and_numbers(run: Run) -> None:
         assert row[4].text == words.amount(truth.value_at_risk)
 
 
+def test_what_each_segment_has_earned(run: Run) -> None:
+    page = build(run)
+    assert page.scorecard is not None
+    *segments, least = page.scorecard.rows
+    assert [row[0].text for row in segments] == list(dict.fromkeys(run.scorecard["segment"]))[:-1]
+    assert [row[-1].text for row in segments] == ["passes"] * (len(segments) - 1) + ["flagged"]
+    stable = page.scorecard.columns.index("Stable")
+    assert (segments[-1][stable].text, segments[-1][stable].extra, least[stable].text) == (
+        "0.61",
+        "too little",
+        "0.75",
+    )
+    assert "Reached" not in page.scorecard.columns
+    assert "0.60 (at least 0.5) between segments made at the cutoff and now" in page.scorecard.note
+    cards = {card.name: card for card in page.cards}
+    assert "falls short in bootstrap Jaccard" in cards[segments[-1][0].text].earned
+    assert {card.owner for card in page.cards} == {"Marketing"}
+    assert all("Finds 86\u00a0% of the segment" in card.short for card in page.cards)
+
+
 def test_bars_are_lengths(run: Run) -> None:
     bars = [cell.bar for row in build(run).segments.rows for cell in row if cell.bar is not None]
     assert len(bars) == 4 * len(run.segments)

@@ -25,6 +25,8 @@ source = "dataset:cdnow_sample"
 columns = { time = "date" }
 [segments]
 method = "kmeans"
+[segments.scorecard]
+reachable = "age > 40 AND region = 'north'"
 [segments.attributes.survey]
 source = "survey.csv"
 as_of = "asked"
@@ -62,7 +64,12 @@ def test_clusters_with_attributes_are_fitted_reported_and_scored(folder, cli, mo
         scores["segment"].value_counts().to_dict() == run.segments.set_index("segment")["customers"].to_dict()
     )
     assert (run.cluster_choice["chosen"].sum(), run.segments["segment"].is_unique) == (1, True)
+    reached = run.scorecard[run.scorecard["measure"] == "share reachable"].set_index("segment")["value"]
+    web = scores["customer_id"].isin(selected(folder, "age > 40 AND region = 'north'"))
+    for name in run.segments["segment"]:
+        assert reached[name] == pytest.approx(web[scores["segment"] == name].mean())
     page = (folder / "output" / "latest" / "report.html").read_text(encoding="utf-8")
+    assert 'id="scorecard"' in page
     assert all(name in page for name in run.segments["segment"])
     load_dataset("cdnow_sample").to_csv(folder / "orders.csv", index=False)
     assert cli("score", "output/latest", "orders.csv", "--to", "again.parquet").code == 0
