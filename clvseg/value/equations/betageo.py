@@ -214,7 +214,7 @@ def probability_alive(parameters: Array, x: Array, t_x: Array, T: Array, chances
         power *= r + x[part]
         with np.errstate(over="ignore"):
             np.exp(power, out=power)
-        power *= a
+            power *= a
         power += survived
         np.divide(survived, power, out=power)
         if not chances:

@@ -219,13 +219,15 @@ def probability_alive(parameters: Array, x: Array, t_x: Array, T: Array) -> Arra
 def probability_none(parameters: Array, x: Array, t_x: Array, T: Array, t: float) -> Array:
     """P(no purchase in (T, T + t] | history) = L(x, t_x, T + t) / L(x, t_x, T).
 
+    The integral up to T + t is that up to T and one from there on, which is short.
+
     Returns
     -------
     ndarray, shape (n,)
     """
-    now = np.logaddexp(*log_terms(parameters, x, t_x, T))
-    later = np.logaddexp(*log_terms(parameters, x, t_x, T + t))
-    return np.exp(np.minimum(later - now, 0))
+    alive, gone = log_terms(parameters, x, t_x, T)
+    later = np.logaddexp(*log_terms(parameters, x, T, T + t))
+    return np.exp(np.minimum(np.logaddexp(gone, later) - np.logaddexp(gone, alive), 0))
 
 
 def purchases_if_alive(parameters: Array, x: Array, T: Array, t: float) -> Array:
@@ -250,14 +252,18 @@ def discounted_if_alive(parameters: Array, x: Array, T: Array, t: float, rate: f
     -------
     ndarray, shape (n,)
     """
-    r, alpha, s, beta = parameters
-    # Complex numbers sort by both parts: distinct pairs in one call.
-    pairs, inverse = np.unique(s + 1j * (beta + T), return_inverse=True)
-    s, start = pairs.real, pairs.imag
-    total = np.zeros(len(pairs))
-    for time, weight in horizon_nodes(start / np.maximum(1.0, s), t, rate):
-        total += weight * np.exp(-s * np.log1p(time / start))
-    return (r + x) / (alpha + T) * total[inverse]
+    r, alpha, _, beta = parameters
+    if parameters.ndim == 1:
+        start, place = np.unique(beta + T, return_inverse=True)
+    else:
+        start, place = beta + T, np.arange(len(T))
+    total = np.zeros(len(start))
+    for begin in range(0, len(start), _CHUNK):
+        part = slice(begin, begin + _CHUNK)
+        s = rows_of(parameters, part)[2]
+        for time, weight in horizon_nodes(start[part] / np.maximum(1.0, s), t, rate):
+            total[part] += weight * np.exp(-s * np.log1p(time / start[part]))
+    return (r + x) / (alpha + T) * total[place]
 
 
 def counts_if_alive(parameters: Array, x: Array, T: Array, t: float, most: int) -> Array:

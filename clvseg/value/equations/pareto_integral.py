@@ -147,7 +147,9 @@ def _cut(parameters: Array, x: Array, left: Array, right: Array) -> tuple[Array,
     """Shorten [left, right] to where the integrand counts; also the log of its height."""
     r, alpha, s, beta = parameters
     shape = r + x
-    near, far = (shape, s + 1) if np.all(alpha <= beta) else (s + 1 + 0 * x, shape)
+    near, far = shape, s + 1 + 0 * x
+    if not np.all(alpha <= beta):
+        near, far = far, near
     gap = abs(alpha - beta)
     # Slope 1 - near - far e^u / (e^u + gap) is 0 at the peak.
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -155,23 +157,25 @@ def _cut(parameters: Array, x: Array, left: Array, right: Array) -> tuple[Array,
     peak = np.where(near >= 1, left, np.clip(np.nan_to_num(peak, nan=-np.inf), left, right))
     height = _log_integrand(parameters, x, peak)
     target = height - _DROP
-    for _ in range(8):
-        right = _towards(parameters, x, right, peak, near, far, gap, target)
+    right = _towards(parameters, x, right, peak, near, far, target)
     if (near < 1).any():
-        for _ in range(8):
-            left = _towards(parameters, x, left, peak, near, far, gap, target)
+        left = _towards(parameters, x, left, peak, near, far, target)
     return left, right, height
 
 
 def _towards(
-    parameters: Array, x: Array, u: Array, peak: Array, near: Array, far: Array, gap: Array, target: Array
+    parameters: Array, x: Array, u: Array, peak: Array, near: Array, far: Array, target: Array
 ) -> Array:
-    """One Newton step towards the cut, from outside: a concave function's tangent never oversteps it."""
-    excess = target - _log_integrand(parameters, x, u)
-    outside = excess > 0.5
-    if not outside.any():
-        return u
-    slope = 1 - near - far / (1 + gap * np.exp(-u))
-    step = np.where(outside, excess / np.where(outside, slope, 1.0), 0.0)
-    moved = u + step
-    return np.where(outside, np.where(u > peak, np.maximum(moved, peak), np.minimum(moved, peak)), u)
+    """Newton steps towards the cut, from outside: a concave function's tangent never oversteps it."""
+    u, rows = u.copy(), np.arange(len(u))
+    for _ in range(8):
+        excess = target[rows] - _log_integrand(rows_of(parameters, rows), x[rows], u[rows])
+        outside = excess > 0.5
+        if not outside.any():
+            break
+        rows, excess = rows[outside], excess[outside]
+        _, alpha, _, beta = rows_of(parameters, rows)
+        at, top = u[rows], peak[rows]
+        moved = at + excess / (1 - near[rows] - far[rows] / (1 + abs(alpha - beta) * np.exp(-at)))
+        u[rows] = np.where(at > top, np.maximum(moved, top), np.minimum(moved, top))
+    return u
