@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from clvseg.contractual import ContractJudged
+    from clvseg.forecast import Forecast
     from clvseg.tracking import Comparison
     from clvseg.workflow import Step
 
@@ -34,6 +35,15 @@ app = typer.Typer(
     help="Customer lifetime value, churn risk and value-based segments from a transaction log.",
     epilog="Start with: clvseg init orders.csv",
 )
+
+
+class Period(StrEnum):
+    """Length of a period."""
+
+    week = "week"
+    month = "month"
+    quarter = "quarter"
+
 
 SettingsFile = Annotated[Path, typer.Argument(metavar="SETTINGS", help="the settings file (TOML)")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of tables")]
@@ -179,6 +189,33 @@ def score(
     with _progress() as step:
         written = workflow.score_to_file(run, source, to, as_of=as_of, keep=history, progress=step)
     print(f"Wrote {written:,} customers to {to}")
+
+
+@app.command()
+def forecast(
+    run: Annotated[Path, typer.Argument(help="folder of a run, as `clvseg fit` printed it")],
+    periods: Annotated[Period | None, typer.Option(help="length of a period")] = None,
+    horizon: Annotated[str | None, typer.Option(help="how far to look ahead, like 12m")] = None,
+    source: Annotated[Path | None, typer.Option(help="the fit's transactions, if they have moved")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Forecast revenue by period, cohort and segment with intervals; settings as in [forecast]."""
+    from clvseg import results, workflow
+    from clvseg.run import Run
+
+    loaded = Run.load(run)
+    changes = {"periods": periods and periods.value, "horizon": horizon}
+    asked = results.forecast_settings(loaded.settings, changes)
+    with _progress() as step:
+        found = workflow.forecast(loaded, source and str(source), settings=asked, progress=step)
+        to = results.publish_forecast(run, found, progress=step)
+    if as_json:
+        tables = {"forecast": _records(found.table), "history": _records(found.history)}
+        _print_json({"facts": found.facts, **tables, "findings": _records(found.findings), "to": str(to)})
+    else:
+        _print_forecast(found)
+        _print_findings(found.findings)
+        print(f"Tables and workbook in {to}")
 
 
 @app.command()
@@ -415,6 +452,24 @@ def _print_findings(findings: pd.DataFrame) -> None:
         return
     rows = [[f.code, f.severity, f.found, f.advice] for f in _rows(findings)]
     _table("Findings", ["code", "severity", "what was found", "what to do"], rows, words=(0, 1, 2, 3))
+
+
+def _print_forecast(found: Forecast) -> None:
+    unit = f" {found.facts['currency']}" if found.facts["currency"] else ""
+    columns = [f"revenue{unit}", "80 % interval", "95 % interval"]
+
+    def line(name: str, row: Any) -> list[str]:
+        ends = [(getattr(row, f"low_{n}"), getattr(row, f"high_{n}")) for n in (80, 95)]
+        return [name, f"{row.revenue:,.0f}", *(f"{low:,.0f} to {high:,.0f}" for low, high in ends)]
+
+    everybody = found.table[found.table["group"] == "all"]
+    title = f"Revenue of the {everybody['customers'].iloc[0]:,} customers known on {found.facts['as_of']}"
+    _table(title, ["period", *columns], [line(row.period, row) for row in _rows(everybody)])
+    whole = found.table[found.table["period"] == "total"]
+    for kind in ("cohort", "segment"):
+        rows = [line(row.name, row) for row in _rows(whole[whole["group"] == kind])]
+        _table(f"All periods, by {kind}", [kind, *columns], rows)
+    print(found.facts["basis"])
 
 
 def _print_segments(segments: pd.DataFrame, facts: dict[str, Any]) -> None:

@@ -272,6 +272,16 @@ class CampaignSettings(_Section):
         return self
 
 
+class ForecastSettings(_Section):
+    """Revenue to come, for finance; ``[forecast]``. Margin and discount rate are those of ``[value]``."""
+
+    periods: Literal["week", "month", "quarter"] = Field("month", description="length of a period")
+    horizon: Duration | None = Field(None, description="how far to look ahead; default: the run's horizon")
+    fiscal_year_start: int = Field(1, ge=1, le=12, description="month in which the fiscal year begins")
+    tax: float = Field(0.0, ge=0, lt=1, description="rate of the tax that the amounts include")
+    returns: float = Field(0.0, ge=0, lt=1, description="share of revenue sent back later, not in the data")
+
+
 class SegmentSettings(_Section):
     """Segments; ``[segments]``."""
 
@@ -339,6 +349,7 @@ class Settings(_Section):
     churn: ChurnSettings = ChurnSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     campaign: CampaignSettings = CampaignSettings()
+    forecast: ForecastSettings = ForecastSettings()
     segments: SegmentSettings = SegmentSettings()
     tracking: TrackingSettings = TrackingSettings()
 

@@ -474,6 +474,45 @@ SCORECARD = Table(
     ),
 )
 
+_ENDS = tuple(
+    Column(f"{side}_{level}", "float", "money", f"{side} end of the {level} % interval of revenue")
+    for level in (50, 80, 95)
+    for side in ("low", "high")
+)
+# What today's customers will bring; rows of one group and period add up to those of another.
+FORECAST = Table(
+    "forecast",
+    (
+        Column("group", "text", "", "all, cohort or segment"),
+        Column("name", "text", "", "when the cohort first bought, the segment's name, or all"),
+        Column("customers", "int", "customers", "how many are known on the run's last day"),
+        Column("period", "text", "", "name of the period, or total: all periods together"),
+        Column("start", "date", "", "first day"),
+        Column("end", "date", "", "last day"),
+        Column("days", "int", "days", "length; the first and last period may be cut"),
+        Column("revenue", "float", "money", "expected, in the data's terms: tax and later returns as there"),
+        *_ENDS,
+        Column("net_revenue", "float", "money", "revenue less tax and returns"),
+        Column("margin", "float", "money", "net_revenue times the share kept"),
+        Column("present_value", "float", "money", "margin discounted to the run's last day"),
+    ),
+)
+# What came, in the same periods.
+FORECAST_HISTORY = Table(
+    "forecast_history",
+    (
+        Column("period", "text", "", "name of the period"),
+        Column("start", "date", "", "first day"),
+        Column("end", "date", "", "last day"),
+        Column("days", "int", "days", "length; the first and last period may be cut"),
+        Column("new_customers", "int", "customers", "who bought for the first time"),
+        Column("purchases", "int", "purchase days", "all of them"),
+        Column("first_revenue", "float", "money", "of first purchases"),
+        Column("repeat_revenue", "float", "money", "of all others"),
+        Column("revenue", "float", "money", "sum of both"),
+    ),
+)
+
 FINDINGS = Table(
     "findings",
     (

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime as dt
+import json
 import os
 import shutil
 import time
@@ -12,13 +14,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clvseg.config import Settings
+from clvseg.config import ForecastSettings, Settings
 from clvseg.errors import ClvsegError, ConfigError, DataError
 from clvseg.monitoring import History
 from clvseg.run import Run
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from clvseg.forecast import Forecast
 
 
 def _silent(title: str) -> None:
@@ -156,6 +160,88 @@ def _sweep(root: Path) -> None:
             os.kill(pid, 0)
             continue
         shutil.rmtree(place, ignore_errors=True)
+
+
+def forecast_settings(settings: Settings, changes: dict[str, str | None]) -> ForecastSettings:
+    """``[forecast]`` of a run with some of it changed; None leaves a setting as it is.
+
+    Raises
+    ------
+    ConfigError
+        When a setting is out of range.
+    """
+    asked = settings.forecast.model_dump() | {k: v for k, v in changes.items() if v is not None}
+    return Settings.make({"forecast": asked}, name="the forecast").forecast
+
+
+def publish_forecast(folder: Path, found: Forecast, *, progress: Callable[[str], None] = _silent) -> Path:
+    """Write a forecast into the folder of its run, its report and its MLflow run.
+
+    Parameters
+    ----------
+    folder : Path
+        Of a saved run.
+    found : Forecast
+        From :func:`clvseg.workflow.forecast`.
+    progress : callable, optional
+        Called with the title of each step.
+
+    Returns
+    -------
+    Path
+        The folder ``forecast`` in it: ``forecast.parquet``, ``forecast.csv``, ``history.csv``,
+        ``forecast.xlsx``, ``forecast.json`` (the facts).
+
+    Raises
+    ------
+    ConfigError
+        When the folder cannot be written.
+    ClvsegError
+        When the MLflow store cannot be reached; the files are complete by then.
+    """
+    import pandas as pd
+
+    from clvseg.forecast import write_workbook
+    from clvseg.report import write_charts, write_report
+
+    progress("Writing tables, workbook and report")
+    run = Run.load(folder)
+    codes = set(found.findings["code"])
+    findings = pd.concat([run.findings[~run.findings["code"].isin(codes)], found.findings])
+    run = dataclasses.replace(
+        run,
+        facts=run.facts | {"forecast": found.facts},
+        findings=findings.reset_index(drop=True),
+        forecast=found.table,
+        forecast_history=found.history,
+    )
+    to = folder / "forecast"
+    building = folder / f".forecast-{os.getpid()}"
+    try:
+        building.mkdir()
+        found.table.to_parquet(building / "forecast.parquet", index=False)
+        found.table.to_csv(building / "forecast.csv", index=False, float_format="%.6f")
+        found.history.to_csv(building / "history.csv", index=False, float_format="%.6f")
+        text = json.dumps(found.facts, indent=2, sort_keys=True)
+        (building / "forecast.json").write_text(text, encoding="utf-8")
+        write_workbook(found, building / "forecast.xlsx")
+        run.save_again(folder, "forecast", "forecast_history", "findings")
+        write_report(run, folder / "report.html")
+        write_charts(run, folder / "charts", "forecast")
+        shutil.rmtree(to, ignore_errors=True)
+        building.rename(to)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write the forecast to {folder}.", found=error.strerror, hint="is the disk full?"
+        ) from error
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    if run.settings.tracking.enabled:
+        progress("Logging the forecast in MLflow")
+        from clvseg import tracking
+
+        tracking.log_forecast(run, folder)
+    return to
 
 
 def report(run: Path, to: Path) -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from clvseg.config import Settings
 from clvseg.errors import DataError
-from clvseg.frames import RULES, SCORECARD, SURVIVAL
+from clvseg.frames import FORECAST, FORECAST_HISTORY, RULES, SCORECARD, SURVIVAL
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,9 @@ class Run:
         :data:`clvseg.frames.RULES`: a short rule for each segment; empty of a contractual run.
     scorecard : DataFrame
         :data:`clvseg.frames.SCORECARD`: what each segment has earned; empty of a contractual run.
+    forecast, forecast_history : DataFrame
+        The tables of :mod:`clvseg.frames`; empty until `clvseg forecast` was run. ``facts`` then has
+        ``forecast``: see :class:`clvseg.forecast.Forecast`.
 
     Of a contractual run ``scores`` are :func:`clvseg.frames.contract_scores`, ``segments`` and ``later``
     :data:`clvseg.frames.CONTRACT_SEGMENTS` and ``CONTRACT_LATER``, and the tables of orders are empty.
@@ -107,6 +110,8 @@ class Run:
     survival: pd.DataFrame = field(default_factory=lambda: SURVIVAL.empty())
     rules: pd.DataFrame = field(default_factory=lambda: RULES.empty())
     scorecard: pd.DataFrame = field(default_factory=lambda: SCORECARD.empty())
+    forecast: pd.DataFrame = field(default_factory=lambda: FORECAST.empty())
+    forecast_history: pd.DataFrame = field(default_factory=lambda: FORECAST_HISTORY.empty())
 
     @property
     def contractual(self) -> bool:
@@ -137,13 +142,27 @@ class Run:
             (folder / "models" / f"{name}.json").write_text(
                 json.dumps(model, sort_keys=True), encoding="utf-8"
             )
+        self._save_head(folder)
+        return folder
+
+    def save_again(self, folder: str | Path, *tables: str) -> None:
+        """Write the named tables and the facts anew into the folder of a saved run."""
+        for name in tables:
+            place = _place(Path(folder), name)
+            getattr(self, name).to_parquet(place.with_suffix(".part"), index=False)
+            place.with_suffix(".part").replace(place)
+        self._save_head(Path(folder))
+
+    def _save_head(self, folder: Path) -> None:
+        """Write settings, facts and profile; a reader never sees half of them."""
         head = {
             "settings": self.settings.model_dump(mode="json"),
             "facts": self.facts,
             "profile": self.profile,
         }
-        (folder / "run.json").write_text(json.dumps(head, indent=2, sort_keys=True), encoding="utf-8")
-        return folder
+        part = folder / "run.json.part"
+        part.write_text(json.dumps(head, indent=2, sort_keys=True), encoding="utf-8")
+        part.replace(folder / "run.json")
 
     @classmethod
     def load(cls, folder: str | Path) -> Run:

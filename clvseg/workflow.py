@@ -7,14 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from clvseg import __version__, checks, contractual, explain
-from clvseg.config import ColumnSettings, Settings
+from clvseg import forecast as finance
+from clvseg.config import ColumnSettings, ForecastSettings, Settings
 from clvseg.contract.scorer import ContractScorer, newest_day
 from clvseg.data.attributes import explainable
 from clvseg.data.features import feature_catalogue
-from clvseg.data.summary import revenue_by_week
+from clvseg.data.summary import revenue_by_cohort, revenue_by_week
 from clvseg.data.transactions import Transactions
 from clvseg.errors import ConfigError, DataError
 from clvseg.judging import Judged, Step, judge
@@ -24,9 +26,11 @@ from clvseg.run import Run
 from clvseg.scores import Scorer
 from clvseg.segments import learn_rules, rule_frame, rules_table, segments_table
 from clvseg.standing import judge_segments
-from clvseg.value.intervals import LEVEL
+from clvseg.value.intervals import LEVEL, ValueIntervals
+from clvseg.value.origins import ModelBase
 
 SHAP_SAMPLE = 5_000
+_LEAST = 1e-9
 
 
 def _silent(title: str) -> None:
@@ -234,6 +238,97 @@ def _with_columns(settings: Settings, transactions: Transactions) -> Settings:
     """Write the columns that were read into the settings, so that scoring reads the same ones."""
     columns = ColumnSettings(**transactions.profile["columns"])
     return settings.model_copy(update={"data": settings.data.model_copy(update={"columns": columns})})
+
+
+def forecast(
+    run: Run,
+    source: Any = None,
+    *,
+    settings: ForecastSettings | None = None,
+    progress: Step = _silent,
+) -> finance.Forecast:
+    """Revenue to come of the customers of a run, by period, cohort and segment, with intervals.
+
+    Parameters
+    ----------
+    run : Run
+        From :func:`fit` or :meth:`Run.load`.
+    source : str, Path, frame or relation, optional
+        The transactions of the fit, instead of those the run's settings name.
+    settings : ForecastSettings, optional
+        Instead of the run's own.
+    progress : callable, optional
+        Called with the title of each step.
+
+    Returns
+    -------
+    Forecast
+
+    Raises
+    ------
+    DataError
+        When the transactions are not those of the fit, or the run is contractual.
+    """
+    if run.contractual:
+        raise DataError(
+            "a forecast needs a log of orders.",
+            found="a run over customers under contract.",
+            hint="its report has predicted charges by segment.",
+        )
+    asked = run.settings if settings is None else run.settings.model_copy(update={"forecast": settings})
+    progress("Reading the transactions")
+    daily = revenue_by_cohort(_same_log(run, source))
+    base, intervals = (
+        ModelBase.from_dict(run.models["base"]),
+        ValueIntervals.from_dict(run.models["intervals"]),
+    )
+    history = (run.as_of - dt.date.fromisoformat(run.facts["first_day"])).days + 1
+    spread = finance.spread_of(intervals, base.inner_days, history, _group_errors(run))
+    people = run.customers.merge(run.scores[["customer_id", "predicted_value", "segment"]], on="customer_id")
+    progress("Forecasting every period, cohort and segment")
+    found = finance.look_ahead(
+        base, people.set_index("customer_id"), daily, spread, run.as_of, asked, run.facts["currency"]
+    )
+    doubts = checks.findings_frame(checks.check_seasons(history, finance.SEASONS_DAYS))
+    return replace(found, findings=doubts)
+
+
+def _same_log(run: Run, source: Any) -> Transactions:
+    """The transactions of a run's fit, up to its last known day."""
+    transactions = Transactions.read(source, run.settings.data)
+    if transactions.first_day <= run.as_of < transactions.last_day:
+        transactions = transactions.split(run.as_of)
+    if transactions.hash != run.facts["data_hash"]:
+        raise DataError(
+            "these are not the transactions of the run.",
+            found=f"{transactions.first_day} to {transactions.last_day}, "
+            f"{transactions.n_purchases:,} purchase days; the run has {run.profile['purchases']:,} up to "
+            f"{run.as_of}.",
+            hint="give those of the fit with --source, or fit again.",
+        )
+    return transactions
+
+
+def _group_errors(run: Run) -> dict[str, float]:
+    """How far segments and cohorts were off against the total on the later period."""
+    later, cohorts = run.later, run.cohorts
+    later_low, later_high = (
+        later[name].clip(lower=_LEAST).to_numpy() for name in ("revenue_low", "revenue_high")
+    )
+    bias_low, bias_high = (
+        cohorts[name].clip(lower=_LEAST - 1).to_numpy() for name in ("bias_low", "bias_high")
+    )
+    of_segments = finance.group_error(
+        (later["customers"] * later["predicted_per_customer"]).to_numpy(),
+        (later["customers"] * later["revenue_per_customer"]).to_numpy(),
+        np.log(later_high / later_low),
+    )
+    of_cohorts = finance.group_error(
+        cohorts["predicted"].to_numpy(),
+        cohorts["actual"].to_numpy(),
+        np.log1p(bias_high) - np.log1p(bias_low),
+    )
+    return {"segment": of_segments, "cohort": of_cohorts}
 
 
 def explain_finding(code: str) -> str:

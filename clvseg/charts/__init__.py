@@ -6,6 +6,7 @@ mark says to a screen reader and shows as a tooltip.
 """
 
 from clvseg.charts.curves import curve_chart
+from clvseg.charts.forecast import forecast_chart
 from clvseg.charts.look import BLUE, ORANGE, Picture
 from clvseg.charts.models import (
     decile_chart,
@@ -26,6 +27,7 @@ __all__ = [
     "curve_chart",
     "decile_chart",
     "driver_bars",
+    "forecast_chart",
     "later_chart",
     "leaderboard_chart",
     "reliability_chart",

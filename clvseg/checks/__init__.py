@@ -13,6 +13,7 @@ from clvseg.checks.clv012_cleaning import check_customers
 from clvseg.checks.clv015_fallback import check_fallback
 from clvseg.checks.clv016_choice import check_choice
 from clvseg.checks.clv020_scorecard import check_scorecard
+from clvseg.checks.clv021_seasons import check_seasons
 from clvseg.checks.finding import About, Finding, findings_frame
 from clvseg.checks.minimum import require_enough
 
@@ -30,6 +31,7 @@ __all__ = [
     "check_leak",
     "check_naive",
     "check_scorecard",
+    "check_seasons",
     "check_segments",
     "check_spend",
     "find_leaks",

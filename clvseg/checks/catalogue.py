@@ -22,6 +22,7 @@ from clvseg.checks import (
     clv015_fallback,
     clv016_choice,
     clv020_scorecard,
+    clv021_seasons,
 )
 from clvseg.checks.facts import LogFacts
 from clvseg.checks.finding import About, Finding
@@ -58,6 +59,7 @@ CATALOGUE: dict[str, About] = {
         clv015_fallback,
         clv016_choice,
         clv020_scorecard,
+        clv021_seasons,
     )
 }
 

@@ -343,6 +343,16 @@ def by_day(until: dt.date) -> str:
     """
 
 
+def by_cohort_and_day(until: dt.date) -> str:
+    """Purchases and revenue of each day, by the day on which the customers first bought."""
+    return f"""
+    SELECT first_day, day, count(*) AS purchases, CAST(sum(amount) AS DOUBLE) AS revenue
+    FROM (SELECT *, min(day) OVER (PARTITION BY customer_id) AS first_day
+          FROM purchases WHERE day <= {date(until)})
+    GROUP BY first_day, day ORDER BY first_day, day
+    """
+
+
 def concentration(until: dt.date) -> str:
     """Repeat buyers, the largest customer, the largest purchase and the median purchase."""
     return f"""

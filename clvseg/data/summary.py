@@ -108,6 +108,17 @@ def revenue_by_day(tx: Transactions) -> pd.DataFrame:
     return tx.engine.frame("sum revenue by day", queries.by_day(tx.last_day))
 
 
+def revenue_by_cohort(tx: Transactions) -> pd.DataFrame:
+    """Return revenue by day and by the day on which the customers first bought.
+
+    Returns
+    -------
+    DataFrame
+        ``first_day``, ``day`` (never before it), ``purchases`` (customers who bought), ``revenue`` (money).
+    """
+    return tx.engine.frame("sum revenue by cohort", queries.by_cohort_and_day(tx.last_day))
+
+
 def check_day(tx: Transactions, as_of: dt.date) -> None:
     """Refuse a day before the first purchase."""
     if as_of < tx.first_day:

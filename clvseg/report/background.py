@@ -82,6 +82,61 @@ def history_section(run: Run) -> Section:
     )
 
 
+def forecast_section(run: Run) -> Section | None:
+    """Revenue to come by period, cohort and segment; None where no forecast was made.
+
+    Parameters
+    ----------
+    run : Run
+        What a fit made.
+    """
+    if run.forecast.empty:
+        return None
+    facts, currency = run.facts["forecast"], run.facts["currency"]
+    total = facts["total"]
+    lead = (
+        f"Today's customers are expected to bring {words.money(total['revenue'], currency)} in "
+        f"{words.days(facts['horizon_days'])}; with 80{words.NBSP}% probability between "
+        f"{words.money(total['low_80'], currency)} and {words.money(total['high_80'], currency)}. "
+        "It is the mean over everything that may happen, which lies above the sum of the customers' "
+        "predictions: those are the middle."
+    )
+    whole = run.forecast[run.forecast["period"] == "total"]
+    tables = [_forecast_table(run, "all", "Period", run.forecast[run.forecast["group"] == "all"], "period")]
+    tables += [
+        _forecast_table(run, kind, head, whole[whole["group"] == kind], "name")
+        for kind, head in (("cohort", "First bought"), ("segment", "Segment"))
+    ]
+    return Section(
+        "forecast", "Forecast", lead, points=(facts["basis"],), figures=("forecast",), tables=tuple(tables)
+    )
+
+
+def _forecast_table(run: Run, kind: str, head: str, frame: pd.DataFrame, label: str) -> Table:
+    unit = run.facts["currency"] or "data currency"
+    lines = tuple(
+        (
+            Cell(getattr(row, label)),
+            Cell(words.amount(row.revenue)),
+            *(
+                Cell(f"{words.amount(getattr(row, f'low_{n}'))} to {words.amount(getattr(row, f'high_{n}'))}")
+                for n in (50, 80, 95)
+            ),
+            Cell(words.amount(row.margin)),
+            Cell(words.amount(row.present_value)),
+        )
+        for row in rows(frame)
+    )
+    intervals = tuple(f"{n}{words.NBSP}% interval" for n in (50, 80, 95))
+    columns = (head, f"Revenue, {unit}", *intervals, f"Margin, {unit}", f"Present value, {unit}")
+    captions = {
+        "all": "Revenue by period",
+        "cohort": "All periods, by cohort",
+        "segment": "All periods, by segment",
+    }
+    return Table(f"forecast-{kind}", captions[kind], columns, lines)
+
+
 def _periods(run: Run) -> Table:
     """Revenue and new customers by quarter, or by year in a long history."""
     weekly = run.weekly.assign(week=pd.to_datetime(run.weekly["week"]))

@@ -11,7 +11,7 @@ import pandas as pd
 
 from clvseg.report import contract, words
 from clvseg.report.accuracy import accuracy_section, later_sentence
-from clvseg.report.background import data_section, history_section, making_section
+from clvseg.report.background import data_section, forecast_section, history_section, making_section
 from clvseg.report.parts import Card, Cell, Content, Drivers, Note, Table, Tile, rows
 from clvseg.report.standing import earned_sentence, scorecard_table
 from clvseg.report.terms import glossary
@@ -64,6 +64,7 @@ def build(run: Run) -> Content:
         drivers=tuple(_drivers(run)),
         accuracy=accuracy,
         history=history_section(run),
+        forecast=forecast_section(run),
         making=making_section(run),
         findings=notes,
         terms=glossary(run),

@@ -62,8 +62,8 @@ def write_report(run: Run, path: str | Path) -> None:
     _replace(Path(path), render(run).encode("utf-8"))
 
 
-def write_charts(run: Run, folder: str | Path) -> None:
-    """Write every chart of the report as an SVG of its own.
+def write_charts(run: Run, folder: str | Path, *names: str) -> None:
+    """Write every chart of the report, or those named, as an SVG of its own.
 
     Parameters
     ----------
@@ -71,10 +71,14 @@ def write_charts(run: Run, folder: str | Path) -> None:
         What a fit made.
     folder : str or Path
         Where they go; made if need be.
+    *names : str
+        Charts to write; default all.
     """
     folder = Path(folder)
     folder.mkdir(exist_ok=True)
     for name, figure in plan(run).items():
+        if names and name not in names:
+            continue
         svg = _svg(figure.draw(width=figure.width))
         _replace(folder / f"{name}.svg", svg.encode("utf-8"))
 

@@ -124,12 +124,13 @@ class Content:
     data: Section
     footer: str
     scorecard: Table | None = None
+    forecast: Section | None = None
 
     @property
     def figures(self) -> frozenset[str]:
         """Names of the figures the page shows."""
-        sections = (self.accuracy, self.history, self.making)
-        shown = [name for section in sections for name in section.figures]
+        sections = (self.accuracy, self.forecast, self.history, self.making)
+        shown = [name for section in sections if section for name in section.figures]
         return frozenset({"value_risk_map", *shown, *(driver.figure for driver in self.drivers)})
 
 

@@ -66,6 +66,7 @@ def plan(run: Run) -> dict[str, Figure]:
         **_check_figures(run),
         **_ranking_figures(run),
         **_background_figures(run),
+        **_forecast_figure(run),
     }
     return dict(sorted(drawn.items()))
 
@@ -331,6 +332,29 @@ def _later_figure(run: Run) -> Figure:
     ]
     label = "What each segment brought afterwards. " + ". ".join(frame["detail"])
     return Figure(partial(charts.later_chart, frame, unit=money_unit), FULL_WIDTH, label)
+
+
+def _forecast_figure(run: Run) -> dict[str, Figure]:
+    """What came and what is to come, by period; whole periods of the past only."""
+    if run.forecast.empty:
+        return {}
+    currency = run.facts["currency"]
+    ahead_of = run.forecast[(run.forecast["group"] == "all") & (run.forecast["period"] != "total")].copy()
+    whole = int(max(run.forecast_history["days"].max(), ahead_of["days"].max()))
+    past, ahead_of = (_whole_periods(frame, whole) for frame in (run.forecast_history, ahead_of))
+    ahead_of["detail"] = [
+        f"{row.period}: {words.money(row.revenue, currency)}, 80{words.NBSP}% interval "
+        f"{words.money(row.low_80, currency)} to {words.money(row.high_80, currency)}"
+        for row in rows(ahead_of)
+    ]
+    draw = partial(charts.forecast_chart, past, ahead_of, unit=unit(run))
+    return {"forecast": Figure(draw, FULL_WIDTH, "Forecast of revenue. " + ". ".join(ahead_of["detail"]))}
+
+
+def _whole_periods(frame: pd.DataFrame, days: int) -> pd.DataFrame:
+    """The periods of about the usual length; all where none is."""
+    usual = frame[frame["days"] >= days - 3]
+    return (usual if len(usual) else frame).copy()
 
 
 def _background_figures(run: Run) -> dict[str, Figure]:

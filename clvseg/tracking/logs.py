@@ -108,6 +108,50 @@ def run_metrics(run: Run) -> dict[str, float]:
     }
 
 
+def log_forecast(run: Run, files: Path) -> str | None:
+    """Add a run's forecast to its MLflow run.
+
+    Parameters
+    ----------
+    run : Run
+        With a forecast.
+    files : Path
+        The run's folder, by which the MLflow run is found.
+
+    Returns
+    -------
+    str or None
+        The MLflow run's id; None where the store has none of this folder.
+
+    Raises
+    ------
+    ClvsegError
+        When the store cannot be reached.
+    """
+    settings = run.settings
+    with opened(settings.tracking.uri, "the forecast on disk is complete.") as (mlflow, uri):
+        experiment = experiment_id(mlflow, uri, settings.name)
+        found = mlflow.search_runs(
+            [experiment], f"tags.`clvseg.folder` = '{files.resolve()}'", max_results=1, output_format="list"
+        )
+        if not found:
+            return None
+        with mlflow.start_run(run_id=found[0].info.run_id):
+            mlflow.log_metrics(forecast_metrics(run))
+            for name in ("forecast", "forecast_history"):
+                mlflow.log_text(getattr(run, name).to_csv(index=False), f"tables/{name}.csv")
+            mlflow.log_artifact(str(files / "forecast" / "forecast.xlsx"), "forecast")
+            mlflow.log_artifact(str(files / "report.html"))
+    return str(found[0].info.run_id)
+
+
+def forecast_metrics(run: Run) -> dict[str, float]:
+    """Figures of a run's forecast by the names they have in MLflow."""
+    facts = run.facts["forecast"]
+    total = {f"forecast_{name}": float(value) for name, value in facts["total"].items()}
+    return {**total, "forecast_days": float(facts["horizon_days"])}
+
+
 def _row_metrics(board: pd.DataFrame, target: str, model: str) -> dict[str, float]:
     row = board[board["model"] == model].iloc[0].drop("model")
     return {f"{target}_{name}": float(value) for name, value in row.items() if isinstance(value, int | float)}

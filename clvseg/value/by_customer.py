@@ -43,6 +43,7 @@ class ByCustomer(HasParameterDraws, BaseEstimator, ABC):
 
     probability_alive = _asked("probability_alive")
     expected_purchases = _asked("expected_purchases")
+    expected_periods = _asked("expected_periods")
     probability_active = _asked("probability_active")
     discounted_purchases = _asked("discounted_purchases")
     probability_counts = _asked("probability_counts")

@@ -139,6 +139,26 @@ class PurchaseModel(HasParameterDraws, BaseEstimator, ABC):
             bought = np.maximum(bought - self._purchases(x, t_x, T, start), 0)
         return self._alive(x, t_x, T) * bought
 
+    def expected_periods(self, summary: pd.DataFrame, ends: Array) -> Array:
+        """Expected purchase days in periods that follow each other from the cutoff on.
+
+        Parameters
+        ----------
+        summary : DataFrame
+            Columns frequency, recency, T.
+        ends : ndarray, shape (periods,)
+            Last days of the periods, counted from the cutoff, ascending.
+
+        Returns
+        -------
+        ndarray, shape (n, periods)
+            As :meth:`expected_purchases` of each period, P(alive) being asked for once.
+        """
+        x, t_x, T = self._histories(summary)
+        upto = np.stack([self._purchases(x, t_x, T, _horizon(end)) for end in ends], axis=1)
+        bought = np.maximum(np.diff(upto, axis=1, prepend=0.0), 0)
+        return self._alive(x, t_x, T)[:, None] * bought
+
     def probability_active(self, summary: pd.DataFrame, days: float) -> Array:
         """P(at least one purchase within `days` after the cutoff), one per row, in 0..1."""
         return np.clip(self._active(*self._histories(summary), _horizon(days)), 0, 1)

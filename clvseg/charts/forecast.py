@@ -1,0 +1,53 @@
+"""Charts of the finance view: what came and what is to come."""
+
+from __future__ import annotations
+
+import altair as alt
+import pandas as pd
+
+from clvseg.charts.look import BLUE, GREY, INK, MONEY, ORANGE, PHONE, Picture, finish
+
+
+def forecast_chart(past: pd.DataFrame, ahead: pd.DataFrame, *, unit: str, width: int = 900) -> Picture:
+    """Revenue of each period so far, and what today's customers are expected to bring, with bands.
+
+    Parameters
+    ----------
+    past : DataFrame
+        ``start`` (date), ``repeat_revenue``, ``revenue`` (money), ``detail``; whole periods.
+    ahead : DataFrame
+        ``start`` (date), ``revenue`` and the ends ``low_50`` ... ``high_95`` (money), ``detail``.
+    unit : str
+        Unit of the money.
+    width : int
+        Width of the picture in pixels.
+    """
+    everybody, again, coming = (
+        "all revenue",
+        "of customers who bought before",
+        "expected of today's customers",
+    )
+    x = alt.X("start:T", title=None).axis(format="%b %Y", tickCount=8 if width >= PHONE else 3, labelAngle=0)
+    y = alt.Y("revenue:Q", title=None).axis(labelExpr=MONEY, tickCount=5).scale(zero=True)
+    lines = pd.concat(
+        [
+            past[["start", "revenue"]].assign(line=everybody),
+            past[["start"]].assign(revenue=past["repeat_revenue"], line=again),
+            ahead[["start", "revenue"]].assign(line=coming),
+        ]
+    )
+    color = alt.Color("line:N", title=None, sort=[everybody, again, coming])
+    color = color.scale(domain=[everybody, again, coming], range=[GREY, BLUE, ORANGE])
+    color = color.legend(columns=3 if width >= PHONE else 1, labelLimit=width, symbolType="stroke")
+    bands = [
+        alt.Chart(ahead).mark_area(color=ORANGE, opacity=opacity)
+        .encode(x=x, y=alt.Y(f"low_{level}:Q"), y2=alt.Y2(f"high_{level}"))
+        for level, opacity in ((95, 0.12), (80, 0.16), (50, 0.22))
+    ]  # fmt: skip
+    drawn = alt.Chart(lines).mark_line(strokeWidth=2).encode(x, y, color)
+    dots = alt.Chart(ahead).mark_point(aria=True, filled=True, size=28, color=INK, opacity=1)
+    dots = dots.encode(x, y, description=alt.Description("detail:N"))
+    head = alt.TitleParams(
+        f"Revenue per period, {unit}", subtitle="bands hold it with 50, 80 and 95 % probability"
+    )
+    return finish(alt.layer(*bands, drawn, dots, title=head, width=width - 60, height=260))

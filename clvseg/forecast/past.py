@@ -1,0 +1,166 @@
+"""What the past says of the future: the season, and how far weeks scatter around the model's expectation."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clvseg.boosting import FloatArray
+from clvseg.forecast.periods import Kind, Periods, between
+from clvseg.frames import FORECAST_HISTORY
+from clvseg.value.purchases import PurchaseModel
+
+WEEK = 7
+SEASONS_DAYS = 730
+_LEAST_PURCHASES = 30
+_LEAST_WEEKS = 8
+# Where the past shows no scatter: about what retail weeks have.
+_USUAL_SCATTER = 0.2
+_MOST_LAG = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """Season and scatter of repeat revenue around what the purchase model expects.
+
+    Attributes
+    ----------
+    season : tuple of float, length 12, or empty
+        Log effect of each calendar month, January first; the mean of the exponentials is 1. Empty where the
+        log holds fewer than two years.
+    scatter : float
+        Standard deviation of the log of a week's revenue around the expectation, chance among customers not
+        counted.
+    lag : float
+        Correlation of the scatter of one week with that of the next, 0..0.9.
+    weeks : int
+        How many weeks this was learned from.
+    """
+
+    season: tuple[float, ...]
+    scatter: float
+    lag: float
+    weeks: int
+
+    def seasonal(self, periods: Periods) -> FloatArray:
+        """What each period's expectation is multiplied by, shape (periods,)."""
+        if not self.season:
+            return np.ones(len(periods.names))
+        by_month = np.exp(self.season)
+        return np.array(
+            [
+                by_month[pd.date_range(start, end).month - 1].mean()
+                for start, end in zip(periods.starts, periods.ends, strict=True)
+            ]
+        )
+
+
+def learn_past(daily: pd.DataFrame, as_of: dt.date, model: PurchaseModel, chance: float = 0.0) -> Past:
+    """Compare each week's repeat revenue with what a model expects of the customers acquired by then.
+
+    Parameters
+    ----------
+    daily : DataFrame
+        From :func:`clvseg.data.summary.revenue_by_cohort`.
+    as_of : date
+        Last day that is known.
+    model : PurchaseModel
+        Fitted as of that day.
+    chance : float
+        Variance of the log of revenue that chance among customers brings, times the purchases behind it.
+    """
+    weeks = weekly_tracking(daily, as_of, model)
+    used = (weeks["expected"] >= _LEAST_PURCHASES).to_numpy() & (weeks["revenue"] > 0).to_numpy()
+    weeks = weeks[used]
+    if len(weeks) < _LEAST_WEEKS:
+        return Past((), _USUAL_SCATTER, 0.0, len(weeks))
+    off = np.log(weeks["revenue"].to_numpy() / weeks["expected"].to_numpy())
+    season: tuple[float, ...] = ()
+    rest = off - off.mean()
+    if (as_of - daily["first_day"].min().date()).days + 1 >= SEASONS_DAYS:
+        month = pd.DatetimeIndex(weeks["middle"]).month.to_numpy() - 1
+        season, rest = _season(off, month)
+    by_chance = float(np.mean(chance / weeks["expected"]))
+    lag = float(np.clip(np.corrcoef(rest[1:], rest[:-1])[0, 1], 0.0, _MOST_LAG)) if np.ptp(rest) > 0 else 0.0
+    return Past(season, float(np.sqrt(max(rest.var() - by_chance, 0.0))), lag, len(weeks))
+
+
+def weekly_tracking(daily: pd.DataFrame, as_of: dt.date, model: PurchaseModel) -> pd.DataFrame:
+    """Repeat purchases and revenue of every week counted back from a day, beside the model's expectation.
+
+    The expectation is that of customers of whom nothing but the day of the first purchase is known: the
+    tracking plot of Fader, Hardie & Lee (2005).
+
+    Returns
+    -------
+    DataFrame
+        ``middle`` (day), ``revenue`` (money), ``purchases``, ``expected`` (repeat purchases), oldest first.
+    """
+    ago = (pd.Timestamp(as_of) - daily["day"]).dt.days.to_numpy()
+    count = int(ago.max()) // WEEK + 1
+    repeat = (daily["day"] > daily["first_day"]).to_numpy()
+    place = count - 1 - ago // WEEK
+
+    def per_week(values: pd.Series[float]) -> FloatArray:
+        return np.bincount(place[repeat], values.to_numpy()[repeat], count).astype(np.float64)
+
+    acquired = daily[~repeat]
+    age = (pd.Timestamp(as_of) - acquired["first_day"]).dt.days.to_numpy(dtype=np.float64)
+    edges = WEEK * np.arange(count, -1, -1.0)  # days before as_of at which weeks begin; the last is 0
+    upto = _expected_by_age(model, np.maximum(age[:, None] - edges[None, :], 0.0))
+    expected = acquired["purchases"].to_numpy(dtype=np.float64) @ np.diff(upto, axis=1)
+    middle = pd.Timestamp(as_of) - pd.to_timedelta(edges[1:] + WEEK // 2, unit="D")
+    return pd.DataFrame(
+        {
+            "middle": middle,
+            "revenue": per_week(daily["revenue"]),
+            "purchases": per_week(daily["purchases"]),
+            "expected": expected,
+        }
+    )
+
+
+def _expected_by_age(model: PurchaseModel, ages: FloatArray) -> FloatArray:
+    """Repeat purchases of a new customer by an age; between whole weeks along a straight line."""
+    grid = np.unique(np.concatenate([np.arange(0.0, WEEK), np.arange(WEEK, ages.max() + WEEK, WEEK)]))
+    known = np.array([model.expected_purchases_new(float(age)) if age > 0 else 0.0 for age in grid])
+    return np.interp(ages, grid, known)
+
+
+def _season(off: FloatArray, month: NDArray[np.int32]) -> tuple[tuple[float, ...], FloatArray]:
+    """Month effects beside a straight trend, shrunk by what is noise in them, and what is left."""
+    trend = np.linspace(-0.5, 0.5, len(off))
+    design = np.column_stack([trend, month[:, None] == np.arange(12)]).astype(np.float64)
+    found = np.linalg.lstsq(design, off, rcond=None)[0]
+    effect = found[1:] - found[1:].mean()
+    noise = float(np.var(off - design @ found)) * 12 / len(off)
+    effect *= max(0.0, 1 - noise / max(float(effect.var()), 1e-12))
+    rest = off - found[0] * trend - effect[month]
+    effect -= np.log(np.exp(effect).mean())
+    return tuple(effect.tolist()), rest - rest.mean()
+
+
+def history(daily: pd.DataFrame, as_of: dt.date, kind: Kind, fiscal_year_start: int) -> pd.DataFrame:
+    """What came in each period: :data:`clvseg.frames.FORECAST_HISTORY`."""
+    periods = between(daily["day"].min().date(), as_of, kind, fiscal_year_start)
+    first = daily["day"] == daily["first_day"]
+    place = np.searchsorted(pd.DatetimeIndex(periods.starts), pd.DatetimeIndex(daily["day"]), "right") - 1
+
+    def per_period(column: str, rows: pd.Series[bool] | None = None) -> FloatArray:
+        values = daily[column].to_numpy(dtype=np.float64)
+        return np.bincount(place, values if rows is None else values * rows, len(periods.names)).astype(
+            np.float64
+        )
+
+    table = periods.frame().assign(
+        new_customers=per_period("purchases", first).round(),
+        purchases=per_period("purchases").round(),
+        first_revenue=per_period("revenue", first),
+        repeat_revenue=per_period("revenue", ~first),
+        revenue=per_period("revenue"),
+    )
+    return FORECAST_HISTORY.conform(table)

@@ -1,0 +1,216 @@
+"""Tables of the finance view."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clvseg.boosting import FloatArray
+from clvseg.config import ForecastSettings, Settings, parse_duration
+from clvseg.forecast.errors import Spread
+from clvseg.forecast.existing import Cells, Draws, expect, simulate
+from clvseg.forecast.past import Past, history, learn_past
+from clvseg.forecast.periods import TOTAL, Periods, between, cohorts
+from clvseg.frames import FINDINGS, FORECAST
+from clvseg.value.intervals import LEVELS
+from clvseg.value.origins import ModelBase
+
+YEAR = 365.0
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """Revenue to come, as finance reads it.
+
+    Attributes
+    ----------
+    table : DataFrame
+        :data:`clvseg.frames.FORECAST`.
+    history : DataFrame
+        :data:`clvseg.frames.FORECAST_HISTORY`.
+    facts : dict
+        ``as_of`` (ISO date), ``horizon_days``, ``periods`` (their kind), ``currency`` (may be None),
+        ``basis`` (what the figures include, in words), ``total`` (dict ``revenue``, ``low_80`` ... , of all
+        periods), ``spread`` and ``past`` (what the intervals are made of; see
+        :class:`clvseg.forecast.errors.Spread` and :class:`clvseg.forecast.past.Past`).
+    findings : DataFrame
+        :data:`clvseg.frames.FINDINGS`.
+    """
+
+    table: pd.DataFrame
+    history: pd.DataFrame
+    facts: dict[str, Any]
+    findings: pd.DataFrame = field(default_factory=FINDINGS.empty)
+
+
+def forecast_table(
+    draws: Draws, cells: Cells, periods: Periods, as_of: dt.date, settings: Settings
+) -> pd.DataFrame:
+    """Periods and their total, of all customers, of each cohort and of each segment.
+
+    Parameters
+    ----------
+    draws, cells : Draws, Cells
+        Simulated and expected revenue.
+    periods : Periods
+        Which.
+    as_of : date
+        Day to which is discounted.
+    settings : Settings
+        Tax, returns, margin and discount rate.
+
+    Returns
+    -------
+    DataFrame
+        :data:`clvseg.frames.FORECAST`.
+    """
+    frame = periods.frame()
+    whole = {"period": TOTAL, "start": periods.starts[0], "end": periods.ends[-1]}
+    frame = pd.concat([frame, pd.DataFrame([whole | {"days": frame["days"].sum()}])], ignore_index=True)
+    middle = periods.days_after(as_of) - periods.frame()["days"].to_numpy() / 2
+    discount = (1 + settings.value.discount_rate) ** (-middle / YEAR)
+    kept = net_share(settings.forecast)
+    parts = []
+    for kind, name, mean, value in _groups(draws):
+        mine = cells.names if kind == "all" else cells.names[cells.names[kind] == name]
+        margin = settings.value.margin * kept * mean
+        part = frame.assign(
+            group=kind,
+            name=name,
+            customers=int(mine["customers"].sum()),
+            revenue=_with_total(mean),
+            net_revenue=_with_total(kept * mean),
+            margin=_with_total(margin),
+            present_value=_with_total(margin * discount),
+            **_ends(value),
+        )
+        parts.append(part)
+    return FORECAST.conform(pd.concat(parts, ignore_index=True))
+
+
+def _groups(draws: Draws) -> list[tuple[str, str, FloatArray, FloatArray]]:
+    """Kind, name, mean per period and draws of everything that has rows."""
+    found = [("all", "all", draws.mean["segment"].sum(axis=0), draws.value["segment"].sum(axis=0))]
+    for kind, names in draws.names.items():
+        found += [
+            (kind, name, mean, value)
+            for name, mean, value in zip(names, draws.mean[kind], draws.value[kind], strict=True)
+        ]
+    return found
+
+
+def _with_total(values: FloatArray) -> FloatArray:
+    return np.append(values, values.sum())
+
+
+def _ends(value: FloatArray) -> dict[str, FloatArray]:
+    """Ends of the intervals of each period and of the total, from draws (draws, periods)."""
+    drawn = np.column_stack([value, value.sum(axis=1)])
+    ends: dict[str, FloatArray] = {}
+    for level in LEVELS:
+        low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        ends |= {f"low_{100 * level:g}": low, f"high_{100 * level:g}": high}
+    return ends
+
+
+def net_share(settings: ForecastSettings) -> float:
+    """What is left of revenue when the tax in it and later returns are taken out.
+
+    Examples
+    --------
+    >>> round(net_share(ForecastSettings(tax=0.25, returns=0.1)), 2)
+    0.72
+    """
+    return (1 - settings.returns) / (1 + settings.tax)
+
+
+def basis(settings: Settings) -> str:
+    """What the figures include, in words."""
+    asked, value = settings.forecast, settings.value
+    tax = f"includes tax of {asked.tax:.4g} of the net price" if asked.tax else "no tax is taken out"
+    returns = f"{asked.returns:.4g} of it is expected back" if asked.returns else "no later returns expected"
+    same_day = "net of refunds of the same day" if settings.data.refunds == "net" else "refunds left out"
+    return (
+        f"Revenue of customers known by the last day, as in the data, {same_day}; {tax}, {returns}: "
+        f"net_revenue is {net_share(asked):.4g} of revenue. margin is {value.margin:.4g} of net_revenue, "
+        f"present_value is margin discounted at {value.discount_rate:.4g} a year from the middle of each "
+        "period to the last known day. Expected figures are means and add up; ends of intervals do not."
+    )
+
+
+def look_ahead(
+    base: ModelBase,
+    people: pd.DataFrame,
+    daily: pd.DataFrame,
+    spread: Spread,
+    as_of: dt.date,
+    settings: Settings,
+    currency: str | None = None,
+    *,
+    periods: Periods | None = None,
+) -> Forecast:
+    """Revenue to come of known customers, by period, cohort and segment.
+
+    Parameters
+    ----------
+    base : ModelBase
+        Purchase and spend models as of the day.
+    people : DataFrame
+        Features as of the day, indexed by customer, with ``predicted_value`` (money of the base's horizon)
+        and ``segment``.
+    daily : DataFrame
+        From :func:`clvseg.data.summary.revenue_by_cohort`, up to the day.
+    spread : Spread
+        Errors at earlier cutoffs.
+    as_of : date
+        Last known day.
+    settings : Settings
+        Of the run.
+    currency : str, optional
+        Unit of the money.
+    periods : Periods, optional
+        Instead of those that the settings ask for.
+    """
+    asked = settings.forecast
+    horizon = parse_duration(asked.horizon) if asked.horizon else settings.horizon_days
+    if periods is None:
+        last = as_of + dt.timedelta(days=horizon)
+        periods = between(as_of + dt.timedelta(days=1), last, asked.periods, asked.fiscal_year_start)
+    days = periods.days_after(as_of)
+    first = pd.Timestamp(as_of) - pd.to_timedelta(people["T"], unit="D")
+    groups = pd.DataFrame({"cohort": cohorts(first, asked.fiscal_year_start), "segment": people["segment"]})
+    cells = expect(base, people, correction(base, people), groups, days, settings.seed)
+    past = learn_past(daily, as_of, base.value_model.purchases_, cells.chance)
+    draws = simulate(cells, base, people, days, spread, past, past.seasonal(periods), settings.seed)
+    table = forecast_table(draws, cells, periods, as_of, settings)
+    came = history(daily, as_of, asked.periods, asked.fiscal_year_start)
+    return Forecast(table, came, _facts(table, settings, as_of, currency, spread, past))
+
+
+def correction(base: ModelBase, people: pd.DataFrame) -> FloatArray:
+    """What the hybrid model makes of each customer's expectation, shape (customers,)."""
+    own = base.value_model.expected_purchases(people, base.horizon_days) * base.expected_spend(people)
+    predicted = people["predicted_value"].to_numpy(dtype=np.float64)
+    return np.divide(predicted, own, out=np.ones_like(own), where=own > 0)
+
+
+def _facts(
+    table: pd.DataFrame, settings: Settings, as_of: dt.date, currency: str | None, spread: Spread, past: Past
+) -> dict[str, Any]:
+    """Single facts of a forecast; see :class:`Forecast`."""
+    whole = table[(table["group"] == "all") & (table["period"] == TOTAL)].iloc[0]
+    figures = FORECAST.names[FORECAST.names.index("revenue") :]
+    return {
+        "as_of": as_of.isoformat(),
+        "horizon_days": int(whole["days"]),
+        "periods": settings.forecast.periods,
+        "currency": currency,
+        "basis": basis(settings),
+        "total": {name: float(whole[name]) for name in figures},
+        "spread": asdict(spread),
+        "past": asdict(past),
+    }

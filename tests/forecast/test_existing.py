@@ -1,0 +1,140 @@
+"""Expected revenue is the models'; chance is that of whole simulations; parts add up draw by draw."""
+
+import datetime as dt
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from clvseg.config import Settings, ValueSettings
+from clvseg.data.features import customer_features
+from clvseg.data.simulate import simulate_transactions
+from clvseg.data.transactions import Transactions
+from clvseg.forecast.errors import Spread, group_error, level_draws, parameter_draws
+from clvseg.forecast.existing import expect, simulate
+from clvseg.forecast.past import Past
+from clvseg.forecast.periods import between
+from clvseg.forecast.view import forecast_table
+from clvseg.frames import FORECAST
+from clvseg.learning import value_fitter
+from clvseg.value import ValueModel
+from clvseg.value.origins import ModelBase
+
+DAYS = np.array([31.0, 59.0, 90.0, 120.0])
+SURE = Spread(level=1e-9, measured_days=90, segment=0.0, cohort=0.0, season_seen=True)
+CALM = Past((), 1e-9, 0.0, 52)
+
+
+@pytest.fixture(scope="module")
+def known():
+    tx = Transactions.read(simulate_transactions(800, purchases="pareto_nbd", days=300, seed=5))
+    people = customer_features(tx, tx.last_day)
+    base = ModelBase.fit(people, value_fitter(ValueSettings()), 120, 120)
+    rng = np.random.default_rng(1)
+    groups = pd.DataFrame(
+        {"cohort": rng.choice(["a", "b", "c"], 800), "segment": rng.choice(["x", "y"], 800)},
+        index=people.index,
+    )
+    return base, people, groups
+
+
+@pytest.fixture(scope="module")
+def cells(known):
+    base, people, groups = known
+    return expect(base, people, np.full(len(people), 1.5), groups, DAYS, seed=1)
+
+
+def test_cells_hold_what_the_models_expect(known, cells):
+    base, people, groups = known
+    amount, before = base.expected_spend(people), 0.0
+    for place, end in enumerate(DAYS):
+        one = base.value_model.expected_purchases(people, end - before, after=before) * amount * 1.5
+        sums = pd.Series(one, index=people.index).groupby([groups["cohort"], groups["segment"]]).sum()
+        np.testing.assert_allclose(cells.mean[:, place], sums.to_numpy(), rtol=1e-9)
+        before = end
+    assert cells.names["customers"].sum() == len(people)
+
+
+def test_chance_is_that_of_whole_simulations(known, cells):
+    base, people, _ = known
+    model = ValueModel.from_dict(base.value_model.to_dict())
+    model.purchases_.covariance_ = model.spend_.covariance_ = None  # parameters are held
+    totals = model.simulate_totals(people, base.spend_frame(people), DAYS, draws=600, seed=2)
+    found = np.sqrt(np.diag(cells.covariance.sum(axis=0))) / 1.5
+    np.testing.assert_allclose(found, totals.value.std(axis=0), rtol=0.2)
+    whole = np.sqrt(cells.covariance.sum()) / 1.5
+    assert whole == pytest.approx(totals.value.sum(axis=1).std(), rel=0.2)
+
+
+def test_groups_add_up_to_the_total_draw_by_draw(known, cells):
+    base, people, _ = known
+    spread = Spread(0.1, 90, 0.1, 0.05, False)
+    draws = simulate(cells, base, people, DAYS, spread, Past((), 0.1, 0.3, 52), np.ones(4), seed=1)
+    np.testing.assert_allclose(draws.value["cohort"].sum(axis=0), draws.value["segment"].sum(axis=0))
+    np.testing.assert_allclose(draws.mean["cohort"].sum(axis=0), draws.mean["segment"].sum(axis=0))
+    for kind in ("cohort", "segment"):
+        np.testing.assert_allclose(draws.value[kind].mean(axis=1), draws.mean[kind])
+    # The mean over log-normal levels lies above the median; the level grows after 90 days.
+    sd = 0.1 * np.sqrt(np.maximum(DAYS / 90, 1))
+    np.testing.assert_allclose(draws.mean["cohort"].sum(axis=0) / cells.mean.sum(axis=0), np.exp(sd**2 / 2))
+
+
+def test_the_table_adds_up_and_intervals_are_nested(known, cells):
+    base, people, _ = known
+    spread = Spread(0.1, 90, 0.1, 0.05, False)
+    draws = simulate(cells, base, people, DAYS, spread, CALM, np.ones(4), seed=1)
+    as_of = dt.date(2023, 12, 31)
+    periods = between(dt.date(2024, 1, 1), dt.date(2024, 4, 29), "month")
+    asked = {
+        "forecast": {"tax": 0.25, "returns": 0.1},
+        "value": {"margin": 0.5, "discount_rate": 0.2},
+    }
+    table = forecast_table(draws, cells, periods, as_of, Settings.make(asked))
+    assert list(table.columns) == FORECAST.names
+    for kind in ("cohort", "segment"):
+        mine = table[table["group"] == kind].groupby("period", sort=False)
+        for name in ("customers", "revenue", "net_revenue", "margin", "present_value"):
+            np.testing.assert_allclose(mine[name].sum(), table[table["group"] == "all"][name])
+    each = table[table["period"] != "total"].groupby(["group", "name"], sort=False)
+    whole = table[table["period"] == "total"]
+    np.testing.assert_allclose(each["present_value"].sum(), whole["present_value"])
+    edges = table[["low_95", "low_80", "low_50", "high_50", "high_80", "high_95"]].to_numpy()
+    assert (np.diff(edges, axis=1) >= 0).all()
+    np.testing.assert_allclose(table["net_revenue"], table["revenue"] * 0.9 / 1.25)
+    np.testing.assert_allclose(table["margin"], table["net_revenue"] * 0.5)
+    january = table.iloc[0]
+    assert january["present_value"] == pytest.approx(january["margin"] / 1.2 ** (15.5 / 365))
+
+
+def test_the_weeks_scatter_averages_out_over_longer_periods():
+    past, none = Past((), 0.3, 0.0, 52), np.zeros((4_000, 1))
+    rng = np.random.default_rng(0)
+    week = level_draws(SURE, past, np.array([7.0]), none, rng)[:, 0]
+    quarter = level_draws(SURE, past, np.array([91.0]), none, rng)[:, 0]
+    assert np.log(week).std() == pytest.approx(0.3, rel=0.05)
+    assert quarter.std() / week.std() == pytest.approx(1 / np.sqrt(13), rel=0.1)
+    assert week.mean() == pytest.approx(1)
+
+
+def test_the_parameters_uncertainty_is_that_of_a_refit_with_each_draw(known):
+    base, people, _ = known
+    effect = parameter_draws(base, people, DAYS, 400, np.random.default_rng(3))
+    model, totals = base.value_model.purchases_, []
+    amount = base.expected_spend(people)
+    rng, kept = np.random.default_rng(4), dict(model.params_)
+    for row in model.draw_parameters(400, rng):
+        model.params_ = dict(zip(kept, row, strict=True))
+        totals.append(amount @ model.expected_periods(people, DAYS))
+    model.params_ = kept
+    alone = np.log(totals).std(axis=0)
+    assert (effect.std(axis=0) > 0.9 * alone).all()
+    assert (effect.std(axis=0) < 2.0 * alone).all()
+
+
+def test_the_error_of_groups_leaves_out_the_total_and_chance():
+    rng = np.random.default_rng(0)
+    actual = np.full(400, 100.0)
+    predicted = 130 * np.exp(rng.normal(0, np.hypot(0.2, 0.1), 400))
+    width = np.full(400, 3.92 * 0.1)
+    assert group_error(predicted, actual, width) == pytest.approx(0.2, rel=0.15)
+    assert group_error(predicted[:1], actual[:1], width[:1]) == 0.0

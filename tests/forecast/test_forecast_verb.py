@@ -1,0 +1,121 @@
+"""`clvseg forecast` on a saved run: tables, workbook, report, MLflow; wrong transactions are refused."""
+
+import json
+import xml.etree.ElementTree as ET
+import zipfile
+
+import pandas as pd
+import pytest
+
+import clvseg
+from clvseg.config import Settings
+from clvseg.data.datasets import load_dataset
+from clvseg.frames import FORECAST, FORECAST_HISTORY
+from clvseg.run import Run
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("forecast")
+    asked = {
+        "name": "finance",
+        "horizon": "26w",
+        "output": str(place / "output"),
+        "data": {"source": "dataset:cdnow_sample", "currency": "USD", "columns": {"time": "date"}},
+        "tracking": {"uri": f"sqlite:///{place / 'mlflow.db'}", "registry": False},
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        published = clvseg.publish(clvseg.fit(Settings.make(asked)))
+        yield place, published
+
+
+@pytest.fixture(scope="module")
+def told(folder):
+    """What the verb prints as JSON, its files being written."""
+    from typer.testing import CliRunner
+
+    from clvseg.cli import app
+
+    found = CliRunner().invoke(app, ["forecast", folder[1].folder, "--periods", "quarter", "--json"])
+    assert found.exit_code == 0, found.stderr
+    return json.loads(found.stdout)
+
+
+def test_the_verb_writes_what_it_prints(folder, told):
+    place, published = folder
+    to = place / "output" / "latest" / "forecast"
+    table = pd.read_parquet(to / "forecast.parquet")
+    assert list(table.columns) == FORECAST.names
+    assert [row["revenue"] for row in told["forecast"]] == pytest.approx(table["revenue"].tolist())
+    assert table["period"].unique().tolist() == ["1998 Q3", "1998 Q4", "total"]
+    assert [finding["code"] for finding in told["findings"]] == ["CLV021"]
+    everybody = table[(table["group"] == "all") & (table["period"] == "total")].iloc[0]
+    assert told["facts"]["total"]["revenue"] == everybody["revenue"]
+    assert list(pd.read_csv(to / "history.csv").columns) == FORECAST_HISTORY.names
+
+    run = Run.load(published.folder)
+    assert run.facts["forecast"] == told["facts"]
+    assert (run.findings["code"] == "CLV021").sum() == 1
+    # Segments' expectations without the level's spread are the sums of the scores' predictions.
+    by_segment = table[(table["group"] == "segment") & (table["period"] == "total")].set_index("name")
+    share = by_segment["revenue"] / run.scores.groupby("segment")["predicted_value"].sum()
+    assert share.between(1.0, 1.1).all()
+
+    report = (place / "output" / "latest" / "report.html").read_text(encoding="utf-8")
+    assert 'id="forecast"' in report
+    assert "1998 Q4" in report
+
+
+def test_the_workbook_holds_numbers_as_numbers(folder, told):
+    place, _ = folder
+    to = place / "output" / "latest" / "forecast"
+    book = zipfile.ZipFile(to / "forecast.xlsx")
+    spaces = {"m": "http://schemas.openxmlformats.org/spreadsheetml/2006/main"}
+    sheets = ET.fromstring(book.read("xl/workbook.xml")).findall(".//m:sheet", spaces)
+    assert [one.get("name") for one in sheets] == [
+        *("What is in it", "Total", "By cohort", "By segment", "What came"),
+    ]
+    cells = ET.fromstring(book.read("xl/worksheets/sheet2.xml")).findall(".//m:c", spaces)
+    numbers = [float(c.find("m:v", spaces).text) for c in cells if c.get("t") != "s"]
+    table = pd.read_parquet(to / "forecast.parquet")
+    for value in table.loc[table["group"] == "all", "revenue"]:
+        assert min(abs(number - value) for number in numbers) < 1e-6
+
+
+def test_a_rerun_gives_the_same_bytes(folder, told, cli):
+    place, published = folder
+    names = ("forecast.parquet", "forecast.csv", "history.csv", "forecast.xlsx", "forecast.json")
+    to = place / "output" / "latest" / "forecast"
+    before = [(to / name).read_bytes() for name in names]
+    found = cli("forecast", published.folder, "--periods", "quarter")
+    assert found.code == 0, found.err
+    assert [(to / name).read_bytes() for name in names] == before
+    assert f"{told['facts']['total']['revenue']:,.0f}" in found.out
+
+
+def test_forecasts_of_runs_compare_in_mlflow(folder, told):
+    from clvseg.tracking import import_mlflow
+
+    place, published = folder
+    client = import_mlflow().MlflowClient(f"sqlite:///{place / 'mlflow.db'}")
+    metrics = client.get_run(published.run_id).data.metrics
+    assert metrics["forecast_revenue"] == pytest.approx(told["facts"]["total"]["revenue"])
+    assert metrics["forecast_low_80"] < metrics["forecast_revenue"] < metrics["forecast_high_80"]
+
+
+def test_other_transactions_are_refused(folder, cli, tmp_path):
+    _, published = folder
+    lines = load_dataset("cdnow_sample")
+    lines.iloc[1:].to_csv(tmp_path / "orders.csv", index=False)
+    found = cli("forecast", published.folder, "--source", tmp_path / "orders.csv")
+    assert found.code == 2
+    assert "these are not the transactions of the run." in found.err
+    assert "6,69" in found.err
+
+
+def test_a_wrong_setting_is_told(folder, cli):
+    _, published = folder
+    found = cli("forecast", published.folder, "--horizon", "soon")
+    assert found.code == 2
+    assert "forecast.horizon" in found.err
