@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from clvseg.contractual import ContractJudged
     from clvseg.forecast import Forecast
+    from clvseg.monitoring import Movement
     from clvseg.tracking import Comparison
     from clvseg.workflow import Step
 
@@ -48,6 +49,9 @@ class Period(StrEnum):
 SettingsFile = Annotated[Path, typer.Argument(metavar="SETTINGS", help="the settings file (TOML)")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of tables")]
 Strict = Annotated[bool, typer.Option("--strict", help="exit with 1 when there is a serious finding")]
+
+
+_LONGEST = 40
 
 
 class Dialect(StrEnum):
@@ -286,6 +290,40 @@ def segments(
             print(f"  action  {row.action}")
             print(f"  rule    {row.rule} (fidelity {row.fidelity:.2f})")
             print(f"  earned  {'no: ' + ', '.join(row.fails) if row.fails else 'yes'}")
+
+
+@app.command()
+def movement(
+    run: Annotated[Path, typer.Argument(help="folder of a run, as `clvseg fit` printed it")],
+    first: Annotated[
+        str | None, typer.Option("--from", help="first date; default: the one scored before --to")
+    ] = None,
+    second: Annotated[str | None, typer.Option("--to", help="second date; default: the newest")] = None,
+    left: Annotated[str | None, typer.Option(help="a segment: list who left it")] = None,
+    leavers: Annotated[Path | None, typer.Option("--list", help="CSV file for the list of --left")] = None,
+    chart: Annotated[Path | None, typer.Option(help="Sankey chart to write: .svg, .png or .html")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show who moved between segments from one scored date to another, and the sizes to come."""
+    from clvseg import results
+
+    found, gone = results.movement(run, first, second, left=left, leavers_to=leavers, chart_to=chart)
+    if as_json:
+        out = {
+            "from": str(found.first),
+            "to": str(found.second),
+            "movement": _records(found.table),
+            "sizes": _records(found.sizes),
+        }
+        _print_json(out if gone is None else out | {"left": _records(gone)})
+        return
+    if gone is None:
+        _print_movement(found)
+    else:
+        _print_leavers(gone, left or "", found)
+    for written in (leavers, chart):
+        if written is not None:
+            print(f"Wrote {written}")
 
 
 @app.command()
@@ -766,6 +804,66 @@ def _print_targets(summary: dict[str, Any], to: Path) -> None:
         f"(+-{unsure['value']:.0%} together, +-{unsure['single_value']:.0%} each) and chance."
     )
     print(f"Wrote {to}")
+
+
+def _print_movement(found: Movement) -> None:
+    matrix = found.matrix()
+    numbers: dict[Any, str] = {name: str(n) for n, name in enumerate(found.segments, start=1)}
+    rows = [
+        [f"{numbers.get(name, '')} {name}".strip(), f"{sum(row):,}", *(f"{n:,}" if n else "" for n in row)]
+        for name, row in zip(matrix.index, matrix.to_numpy().tolist(), strict=True)
+    ]
+    title = f"Customers by segment on {found.first} (rows) and on {found.second} (columns)"
+    _table(title, ["", "of", *(numbers.get(name, "gone") for name in matrix)], rows)
+    moves = found.table[found.table["from_segment"] != found.table["to_segment"]]
+    moves = moves.sort_values("value_before", ascending=False, kind="stable").head(8)
+    rows = [
+        [
+            f"{m.customers:,}",
+            f"{m.share:.0%}",
+            f"{m.value_before:,.0f}",
+            f"{m.value_after:,.0f}",
+            m.from_segment,
+            m.to_segment,
+        ]
+        for m in _rows(moves)
+    ]
+    columns = ["customers", "share", "value before", "value now", "from", "to"]
+    _table("Moves with the most value", columns, rows, words=(4, 5))
+    wide = {name: part.sort_values("as_of") for name, part in found.sizes.groupby("segment", sort=False)}
+    rows = [
+        [
+            str(name),
+            f"{part['now'].iloc[0]:,}",
+            *(f"{s.customers:,.0f} ({s.low:,.0f} to {s.high:,.0f})" for s in _rows(part)),
+        ]
+        for name, part in wide.items()
+    ]
+    days = [f"{day.date()}" for day in sorted(found.sizes["as_of"].unique())]
+    title = "Sizes to come if customers move and join as between these dates (80 % interval)"
+    _table(title, ["segment", "now", *days], rows)
+
+
+def _print_leavers(gone: pd.DataFrame, segment: str, found: Movement) -> None:
+    title = f"{len(gone):,} customers left {segment} between {found.first} and {found.second}"
+    if gone.empty:
+        print(title)
+        return
+    rows = [
+        [
+            str(g.customer_id),
+            f"{g.value_before:,.2f}",
+            f"{g.value_after:,.2f}",
+            f"{g.churn_before:.0%}",
+            f"{g.churn_after:.0%}",
+            g.segment,
+        ]
+        for g in _rows(gone.head(_LONGEST))
+    ]
+    columns = ["customer", "value before", "value now", "churn before", "churn now", "now in"]
+    _table(title, columns, rows, words=(0, 5))
+    if len(gone) > _LONGEST:
+        print(f"These are the {_LONGEST} most valuable; --list FILE writes all.")
 
 
 def _print_places(places: dict[str, Any]) -> None:

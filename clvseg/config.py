@@ -40,6 +40,25 @@ def parse_duration(text: object) -> int:
     return round(int(match[1]) * _DAYS[match[2]])
 
 
+def parse_date(text: str | None, what: str) -> dt.date | None:
+    """Read a date of the command line, called `what` there.
+
+    Raises
+    ------
+    ConfigError
+        When it is none.
+
+    Examples
+    --------
+    >>> parse_date("2026-01-31", "as_of"), parse_date(None, "as_of")
+    (datetime.date(2026, 1, 31), None)
+    """
+    try:
+        return dt.date.fromisoformat(text) if text else None
+    except ValueError:
+        raise ConfigError(f"{what} must be a date like 2026-01-31; got '{text}'.") from None
+
+
 def _check_duration(text: object) -> object:
     parse_duration(text)
     return text

@@ -141,6 +141,45 @@ HISTORY = Table(
     ),
 )
 
+# Customers of one date by their segment at another; a row a pair.
+MOVEMENT = Table(
+    "movement",
+    (
+        Column("from_segment", "text", "", "segment at the first date; '(new customers)' if not there then"),
+        Column("to_segment", "text", "", "segment at the second date; '(not scored)' if not there then"),
+        Column("customers", "int", "customers", "how many"),
+        Column("share", "float", "0..1", "share of those in from_segment"),
+        Column("value_before", "float", "money", "their predicted value at the first date, sum"),
+        Column("value_after", "float", "money", "their predicted value at the second date, sum"),
+    ),
+)
+
+# Sizes to come; a row a date and segment.
+SIZES = Table(
+    "sizes",
+    (
+        Column("as_of", "date", "", "date of the forecast"),
+        Column("segment", "text", "", "name"),
+        Column("now", "int", "customers", "size at the newest date"),
+        Column("customers", "float", "customers", "expected size"),
+        Column("low", "float", "customers", "10 % end of its interval"),
+        Column("high", "float", "customers", "90 % end"),
+    ),
+)
+
+# Who left a segment between two dates, most valuable first.
+LEAVERS = Table(
+    "leavers",
+    (
+        Column("customer_id", "id", "", "the customer, as in the transactions"),
+        Column("segment", "text", "", "where the customer is now"),
+        Column("value_before", "float", "money", "predicted value at the first date"),
+        Column("value_after", "float", "money", "at the second; 0 where not scored"),
+        Column("churn_before", "float", "0..1", "churn probability at the first date"),
+        Column("churn_after", "float", "0..1", "at the second; that of the first where not scored"),
+    ),
+)
+
 # One row per segment, most valuable first.
 SEGMENTS = Table(
     "segments",

@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clvseg.config import ForecastSettings, Settings
+from clvseg.config import ForecastSettings, Settings, parse_date
 from clvseg.errors import ClvsegError, ConfigError, DataError
-from clvseg.monitoring import History
+from clvseg.monitoring import History, Movement
 from clvseg.run import Run
 
 if TYPE_CHECKING:
@@ -287,14 +287,7 @@ def target(run: Path, to: Path, changes: dict[str, float | None]) -> dict[str, A
     asked = loaded.settings.campaign.model_dump() | {k: v for k, v in changes.items() if v is not None}
     settings = Settings.make({"campaign": asked}, name="the campaign").campaign
     targets = choose(loaded, settings)
-    part = to.with_name(f".{to.name}.part")
-    try:
-        targets.contacts.to_csv(part, index=False, float_format="%.6g")
-        part.replace(to)
-    except OSError as error:
-        raise ConfigError(
-            f"cannot write {to}.", found=error.strerror, hint="give another file with --to."
-        ) from None
+    _write_whole(to, lambda part: targets.contacts.to_csv(part, index=False, float_format="%.6g"))
     return targets.summary | {"currency": loaded.facts["currency"]}
 
 
@@ -341,3 +334,85 @@ def scorecard(run: Path) -> pd.DataFrame:
             hint="`clvseg fit` makes one of the segments of a transaction log.",
         )
     return loaded.scorecard
+
+
+def movement(
+    run: Path,
+    first: str | None = None,
+    second: str | None = None,
+    *,
+    left: str | None = None,
+    leavers_to: Path | None = None,
+    chart_to: Path | None = None,
+) -> tuple[Movement, pd.DataFrame | None]:
+    """Compare two dates of a run's history; write the list and the chart that are asked for.
+
+    Parameters
+    ----------
+    run : Path
+        Folder of a saved run.
+    first, second : str, optional
+        Dates, YYYY-MM-DD; default: the newest, and the one before `second`.
+    left : str, optional
+        A segment: list who left it.
+    leavers_to : Path, optional
+        CSV file for that list.
+    chart_to : Path, optional
+        File for the Sankey chart: ``.svg``, ``.png`` or ``.html``.
+
+    Returns
+    -------
+    Movement, and DataFrame or None
+        The second is :data:`clvseg.frames.LEAVERS`, None unless `left` is given.
+
+    Raises
+    ------
+    ConfigError
+        When a date, a segment or a file's name is wrong, or a file cannot be written.
+    DataError
+        When the folder holds no run, or its history no such dates.
+    """
+    from clvseg.monitoring import leavers
+    from clvseg.monitoring import movement as compare
+
+    loaded, history = Run.load(run), History.beside(run)
+    days = parse_date(first, "from"), parse_date(second, "to")
+    if chart_to is not None and chart_to.suffix not in (".svg", ".png", ".html"):
+        raise ConfigError(f"{chart_to} is no chart.", hint="name a .svg, .png or .html file.")
+    found = compare(history, *days, seed=loaded.settings.seed)
+    gone = leavers(history, left, *days) if left else None
+    if gone is not None and leavers_to is not None:
+        _write_whole(leavers_to, lambda part: gone.to_csv(part, index=False, float_format="%.6g"))
+    if chart_to is not None:
+        chart = _sankey(found)
+        kind: Any = chart_to.suffix[1:]
+        how = {"inline": True} if kind == "html" else {"scale_factor": 2 if kind == "png" else 1}
+        _write_whole(chart_to, lambda part: chart.save(str(part), format=kind, **how))
+    return found, gone
+
+
+def _sankey(found: Movement) -> Any:
+    from clvseg.charts import sankey_chart
+
+    total = int(found.table["customers"].sum())
+    changed = found.table["from_segment"] != found.table["to_segment"]
+    moved = int(found.table.loc[changed, "customers"].sum())
+    return sankey_chart(
+        found.table,
+        found.segments,
+        title=f"{moved:,} of {total:,} customers moved between {found.first} and {found.second}",
+        note="Bands are as thick as they have customers; the most valuable segments stand on top.",
+        ends=(str(found.first), str(found.second)),
+    )
+
+
+def _write_whole(to: Path, write: Callable[[Path], Any]) -> None:
+    """Write a file beside its place, then move it there."""
+    part = to.with_name(f".{to.name}.part")
+    try:
+        write(part)
+        part.replace(to)
+    except OSError as error:
+        raise ConfigError(f"cannot write {to}.", found=error.strerror, hint="give another file.") from None
+    finally:
+        part.unlink(missing_ok=True)

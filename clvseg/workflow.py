@@ -12,7 +12,7 @@ import pandas as pd
 
 from clvseg import __version__, checks, contractual, explain
 from clvseg import forecast as finance
-from clvseg.config import ColumnSettings, ForecastSettings, Settings
+from clvseg.config import ColumnSettings, ForecastSettings, Settings, parse_date
 from clvseg.contract.scorer import ContractScorer, newest_day
 from clvseg.data.attributes import explainable
 from clvseg.data.features import feature_catalogue
@@ -435,10 +435,7 @@ def score_to_file(
         When the run or the transactions cannot be read.
     """
     loaded = Run.load(run)
-    try:
-        day = dt.date.fromisoformat(as_of) if as_of else None
-    except ValueError:
-        raise ConfigError(f"as_of must be a date like 2026-01-31; got '{as_of}'.") from None
+    day = parse_date(as_of, "as_of")
     history = History.beside(run) if keep else None
     try:
         if history and loaded.as_of not in history.dates():

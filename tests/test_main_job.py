@@ -228,6 +228,20 @@ def test_scoring_later_dates_holds_segments_and_keeps_a_history(cli, run, tmp_pa
         assert not now.isna().any().any()
     assert list(frames_of["free", day].reset_index().columns) == frames.SCORES.names
     assert 0 < moved["held"] < moved["free"]
+    told = cli("movement", place, "--from", days[0], "--to", days[2], "--chart", tmp_path / "moves.svg")
+    assert told.code == 0, told.err
+    assert all(name in told.out for name in run.segments["segment"])
+    assert "<svg" in (tmp_path / "moves.svg").read_text(encoding="utf-8")
+    found = json.loads(cli("movement", place, "--from", days[0], "--to", days[2], "--json").out)
+    then, now = (frames_of["held", day]["segment"] for day in (days[0], days[2]))
+    stayed = sum(row["customers"] for row in found["movement"] if row["from_segment"] == row["to_segment"])
+    assert stayed == int((then == now).sum())
+    asked = ["--from", days[0], "--to", days[2], "--left", "champions", "--list", tmp_path / "left.csv"]
+    assert "left champions" in cli("movement", place, *asked).out
+    left = pd.read_csv(tmp_path / "left.csv")
+    assert set(left["customer_id"]) == set(then.index[(then == "Champions") & (now != "Champions")])
+    assert "did you mean Champions?" in cli("movement", place, "--left", "Champion").err
+    assert cli("movement", place, "--to", "soon").code == 2
 
 
 def test_evaluate_prints_what_the_run_found(cli, run, folder):

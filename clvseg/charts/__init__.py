@@ -17,6 +17,7 @@ from clvseg.charts.models import (
     survival_chart,
     weekly_chart,
 )
+from clvseg.charts.movement import sankey_chart
 from clvseg.charts.segments import cluster_chart, rfm_grid, risk_map, segment_bars, segment_overview
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "reliability_chart",
     "rfm_grid",
     "risk_map",
+    "sankey_chart",
     "segment_bars",
     "segment_overview",
     "survival_chart",

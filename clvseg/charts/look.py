@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import altair as alt
 import pandas as pd
@@ -12,6 +12,7 @@ INK, MUTED, LINE = "#1c2733", "#566270", "#dfe5ec"
 BLUE, LIGHT_BLUE, OCHRE, ORANGE, GREY = "#1f5fa8", "#b7cfe9", "#786417", "#c4540c", "#7b8896"
 FONT = "Helvetica, Arial, sans-serif"
 PHONE = 500
+Align: TypeAlias = Literal["left", "center", "right"]
 Picture: TypeAlias = alt.Chart | alt.LayerChart | alt.HConcatChart | alt.FacetChart
 # Vega's expression for an axis value of money: 20k, 1.5M, 3B, 150, 0.05.
 MONEY = "datum.value >= 1e4 ? replace(format(datum.value, '~s'), 'G', 'B') : format(datum.value, ',.4~r')"

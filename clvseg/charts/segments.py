@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import altair as alt
 import pandas as pd
 
-from clvseg.charts.look import BLUE, GREY, INK, MUTED, OCHRE, ORANGE, PHONE, Picture, finish, money_axis
+from clvseg.charts.look import (
+    BLUE,
+    GREY,
+    INK,
+    MUTED,
+    OCHRE,
+    ORANGE,
+    PHONE,
+    Align,
+    Picture,
+    finish,
+    money_axis,
+)
 
-Align: TypeAlias = Literal["left", "center", "right"]
 RISK = {"low": BLUE, "medium": OCHRE, "high": ORANGE}
 
 
