@@ -6,6 +6,7 @@ from .workflow import check as check
 from .workflow import evaluate as evaluate
 from .workflow import fit as fit
 from .workflow import score_run as score_run
+from .workflow import tune as tune
 
-__all__ = ["Run", "Settings", "Transactions", "check", "evaluate", "fit", "publish", "score_run"]
+__all__ = ["Run", "Settings", "Transactions", "check", "evaluate", "fit", "publish", "score_run", "tune"]
 __version__: str

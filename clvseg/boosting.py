@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clvseg.config import BoostingSettings
+
 if TYPE_CHECKING:
     import lightgbm
 
@@ -19,17 +21,12 @@ FloatArray = NDArray[np.float64]
 
 THREADS = 1
 FOLDS = 3
+DEFAULTS = BoostingSettings()
 _MAX_ROUNDS = 400
 _PATIENCE = 10
 _PARAMETERS: dict[str, Any] = {
-    "num_leaves": 8,
-    "learning_rate": 0.05,
     "extra_trees": True,
-    "bagging_fraction": 0.7,
     "bagging_freq": 1,
-    "min_data_in_leaf": 200,
-    "lambda_l2": 20.0,
-    "feature_fraction": 0.5,
     "max_bin": 63,
     "verbosity": -1,
     "num_threads": THREADS,
@@ -137,6 +134,7 @@ def boost(
     objective: dict[str, Any],
     increasing: Sequence[str] = (),
     decreasing: Sequence[str] = (),
+    boosting: BoostingSettings = DEFAULTS,
 ) -> Boosted:
     """Fit LightGBM; the number of rounds is the best one in cross-validation over customers.
 
@@ -156,11 +154,14 @@ def boost(
         LightGBM's objective and its parameters.
     increasing, decreasing : sequence of str
         Features in which the score may only rise or only fall.
+    boosting : BoostingSettings
+        LightGBM's settings; ``guided`` is the caller's.
     """
     import lightgbm as lgb
 
     signs = [(name in increasing) - (name in decreasing) for name in rows.columns]
-    parameters = {**_PARAMETERS, **objective, "seed": seed, "monotone_constraints": signs}
+    asked = boosting.model_dump(exclude={"guided"})
+    parameters = {**_PARAMETERS, **asked, **objective, "seed": seed, "monotone_constraints": signs}
     values = rows.to_numpy(dtype=np.float64)
 
     def dataset() -> lgb.Dataset:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from clvseg.forecast import Forecast
     from clvseg.monitoring import Movement
     from clvseg.tracking import Comparison
+    from clvseg.tuning import Tuned
     from clvseg.workflow import Step
 
 app = typer.Typer(
@@ -175,6 +176,49 @@ def evaluate(settings: SettingsFile, as_json: AsJson = False, strict: Strict = F
         _print_later(judged.later, judged.facts)
         _print_findings(judged.findings)
     _exit_on_serious(judged.findings, strict)
+
+
+@app.command()
+def tune(
+    settings: SettingsFile,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="trials for each of value and churn, earlier ones counted; 40")
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(help="how long to search")] = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="settings file to write; default NAME.tuned.toml beside it")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Search LightGBM's settings at cutoffs before the period that `fit` is judged on; resumable."""
+    from clvseg import results, workflow
+
+    asked = _read(settings)
+    written = to or settings.with_suffix(".tuned.toml")
+    try:
+        with _progress() as step:
+            tuned = workflow.tune(asked, trials=trials, minutes=minutes, progress=step)
+    except KeyboardInterrupt:
+        print("stopped; the trials so far are kept: the same command goes on from there.", file=sys.stderr)
+        raise typer.Exit(130) from None
+    places = results.write_tuned(tuned, settings, written)
+    if as_json:
+        _print_json(
+            {
+                "facts": tuned.facts,
+                "settings": {
+                    "value": tuned.settings.value.boosting.model_dump(),
+                    "churn": tuned.settings.churn.boosting.model_dump(),
+                },
+                "trials_value": _records(tuned.trials_value),
+                "trials_churn": _records(tuned.trials_churn),
+                "importances": _records(tuned.importances),
+                "findings": _records(tuned.findings),
+                "published": places,
+            }
+        )
+    else:
+        _print_tuned(tuned, places)
 
 
 @app.command()
@@ -864,6 +908,56 @@ def _print_leavers(gone: pd.DataFrame, segment: str, found: Movement) -> None:
     _table(title, columns, rows, words=(0, 5))
     if len(gone) > _LONGEST:
         print(f"These are the {_LONGEST} most valuable; --list FILE writes all.")
+
+
+def _print_tuned(tuned: Tuned, places: dict[str, str]) -> None:
+    """Print the best trials of each study, what decides, and the settings to use."""
+    for target, trials in (("value", tuned.trials_value), ("churn", tuned.trials_churn)):
+        if trials.empty:
+            print(f"{target}: not tuned; {tuned.facts['reasons'][target]}")
+            continue
+        _print_trials(target, trials, tuned.facts[target])
+        rows = [
+            [row.parameter, f"{row.importance:.0%}"]
+            for row in _rows(tuned.importances[tuned.importances["target"] == target])
+        ]
+        if rows:
+            _table(f"What decides: {target}", ["setting", "importance"], rows)
+    _print_findings(tuned.findings)
+    print(tuned.block or "The settings in use are the defaults, and remain so.\n")
+    print(f"settings  {places['settings']}: run it with `clvseg fit {places['settings']}`")
+    print(f"trials    {places['folder']}")
+
+
+_SHORT = {
+    "log_loss": "log loss",
+    "decile_error": "decile",
+    "calibration_error": "cal. err",
+    "num_leaves": "leaves",
+    "learning_rate": "rate",
+    "min_data_in_leaf": "min data",
+    "lambda_l2": "l2",
+    "feature_fraction": "features",
+    "bagging_fraction": "bagging",
+}
+
+
+def _print_trials(target: str, trials: pd.DataFrame, facts: dict[str, Any], most: int = 10) -> None:
+    """Print the settings in use and the best trials that pass the gates."""
+    complete = trials[(trials["state"] == "complete") & trials["passes"]]
+    best = complete.sort_values([facts["loss"], "trial"]).head(most).index
+    shown = trials.loc[[0, *best.drop([0], errors="ignore")]]
+    names = [name for name in trials.columns if name not in ("state", "cutoffs", "passes")]
+    rows = [
+        ["in use" if row.trial == 0 else f"{row.trial}", f"{getattr(row, facts['loss']):.5g}"]
+        + [f"{getattr(row, name):.3g}" for name in names[2:]]
+        for row in _rows(shown)
+    ]
+    title = (
+        f"Tuning {target}: {facts['finished']} trials, {facts['pruned']} stopped early; the best by "
+        f"{facts['loss'].replace('_', ' ')}, at {len(facts['cutoffs'])} cutoffs to {facts['cutoffs'][0]}"
+    )
+    _table(title, [_SHORT.get(name, name) for name in names], rows)
 
 
 def _print_places(places: dict[str, Any]) -> None:

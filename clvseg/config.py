@@ -144,6 +144,33 @@ class DataSettings(_Section):
         return self
 
 
+class BoostingSettings(_Section):
+    """LightGBM, by its own names, and how its two models are weighed; ``[churn.boosting]``.
+
+    ``clvseg tune`` searches these.
+    """
+
+    num_leaves: int = Field(8, ge=2, le=1024, description="leaves of a tree")
+    learning_rate: float = Field(0.05, gt=0, le=1, description="weight of a tree; their number is learned")
+    min_data_in_leaf: int = Field(
+        200, ge=1, description="fewest rows in a leaf; a row is a customer and cutoff"
+    )
+    lambda_l2: float = Field(20.0, gt=0, description="penalty on the square of a leaf's value")
+    feature_fraction: float = Field(0.5, gt=0, le=1, description="share of the columns each tree sees")
+    bagging_fraction: float = Field(0.7, gt=0, le=1, description="share of the rows each tree sees")
+    guided: float = Field(
+        0.5, ge=0, le=1, description="weight of the booster that starts from the purchase model's prediction"
+    )
+
+
+class ValueBoostingSettings(BoostingSettings):
+    """The same for value; ``[value.boosting]``."""
+
+    guided: float = Field(
+        0.4, ge=0, le=1, description="weight of the booster that starts from the models' expected value"
+    )
+
+
 class ValueSettings(_Section):
     """The value models; ``[value]``."""
 
@@ -156,6 +183,7 @@ class ValueSettings(_Section):
     margin: float = Field(1.0, gt=0, le=1, description="share of revenue kept, in lifetime_value")
     discount_rate: float = Field(0.1, ge=0, lt=10, description="a year, in lifetime_value")
     lifetime: Duration = Field("1y", description="how far lifetime_value looks ahead")
+    boosting: ValueBoostingSettings = ValueBoostingSettings()
 
     @model_validator(mode="after")
     def _lifetimes_can(self) -> ValueSettings:
@@ -185,6 +213,7 @@ class ChurnSettings(_Section):
     exclude: tuple[str, ...] = Field((), description="columns no model may read")
     low: float = Field(0.4, gt=0, lt=1, description="below it the risk tier is low")
     high: float = Field(0.75, gt=0, lt=1, description="from it on the risk tier is high")
+    boosting: BoostingSettings = BoostingSettings()
 
     @model_validator(mode="after")
     def _ordered(self) -> ChurnSettings:
@@ -193,6 +222,8 @@ class ChurnSettings(_Section):
         named = [name for name in ("event", "date", "tenure", "charge") if getattr(self, name) is not None]
         if self.label is None and (named or self.exclude):
             raise ValueError(f"{', '.join(named) or 'exclude'} needs label beside it")
+        if self.label is not None and self.boosting != BoostingSettings():
+            raise ValueError("boosting is that of a transaction log; with a label it is chosen from the data")
         return self
 
     @property

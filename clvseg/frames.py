@@ -552,6 +552,54 @@ FORECAST_HISTORY = Table(
     ),
 )
 
+_TRIAL = (
+    Column("trial", "int", "", "in order; 0 are the settings in use"),
+    Column("state", "text", "", "complete, or pruned: stopped for being worse than the median trial so far"),
+    Column("cutoffs", "int", "", "cutoffs it was judged at, newest first; its measures are means over them"),
+)
+_TUNED = (
+    Column("passes", "flag", "", "whether it is no further beyond a gate than the settings in use"),
+    Column("num_leaves", "int", "", "leaves of a tree"),
+    Column("learning_rate", "float", "", "weight of a tree"),
+    Column("min_data_in_leaf", "int", "rows", "fewest in a leaf"),
+    Column("lambda_l2", "float", "", "penalty on the square of a leaf's value"),
+    Column("feature_fraction", "float", "0..1", "share of the columns each tree sees"),
+    Column("bagging_fraction", "float", "0..1", "share of the rows each tree sees"),
+    Column("guided", "float", "0..1", "weight of the booster that starts from the purchase model"),
+)
+# One row per trial of `clvseg tune`, judged at cutoffs before the held-back period.
+TRIALS_VALUE = Table(
+    "trials_value",
+    (
+        *_TRIAL,
+        Column("deviance", "float", "", "minimised: Tweedie deviance of value relative to its mean"),
+        Column("gini", "float", "..1", "normalised Gini of the revenue that followed"),
+        Column("bias", "float", "share", "sum of predictions / sum of actuals - 1"),
+        Column("decile_error", "float", "share", "weighted decile error"),
+        *_TUNED,
+    ),
+)
+TRIALS_CHURN = Table(
+    "trials_churn",
+    (
+        *_TRIAL,
+        Column("log_loss", "float", "nats", "minimised: mean log loss of 'no purchase'"),
+        Column("auc", "float", "0..1", "area under the ROC curve"),
+        Column(
+            "calibration_error", "float", "0..1", "15 equal-count bins, weighted mean |predicted - observed|"
+        ),
+        *_TUNED,
+    ),
+)
+IMPORTANCES = Table(
+    "importances",
+    (
+        Column("target", "text", "", "value or churn"),
+        Column("parameter", "text", "", "name of the setting"),
+        Column("importance", "float", "0..1", "how much it decides whether a trial is among the better ones"),
+    ),
+)
+
 FINDINGS = Table(
     "findings",
     (

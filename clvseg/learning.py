@@ -93,8 +93,8 @@ def learn(transactions: Transactions, as_of: dt.date, horizon_days: int, setting
     segmentation = _segmentation(settings)
     panel, base = build_panel(transactions, as_of, horizon_days, value_fitter(settings.value))
     with ThreadPoolExecutor(max_workers=2) as pool:  # each uses one thread, outside of Python's lock
-        boosting_value = pool.submit(HybridValueModel(seed).fit, panel)
-        boosting_churn = pool.submit(ChurnModel(seed).fit, panel)
+        boosting_value = pool.submit(HybridValueModel(seed, settings.value.boosting).fit, panel)
+        boosting_churn = pool.submit(ChurnModel(seed, settings.churn.boosting).fit, panel)
     hybrid, churn = boosting_value.result(), boosting_churn.result()
     intervals = ValueIntervals.fit(panel, hybrid, churn.out_of_fold)
 

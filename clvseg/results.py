@@ -7,8 +7,10 @@ import dataclasses
 import datetime as dt
 import json
 import os
+import re
 import shutil
 import time
+import tomllib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from clvseg.forecast import Forecast
+    from clvseg.tuning import Tuned
+
+_BOOSTING = re.compile(r"^[ \t]*\[(?:value|churn)\.boosting\].*?(?=^[ \t]*\[|\Z)", re.DOTALL | re.MULTILINE)
 
 
 def _silent(title: str) -> None:
@@ -160,6 +165,57 @@ def _sweep(root: Path) -> None:
             os.kill(pid, 0)
             continue
         shutil.rmtree(place, ignore_errors=True)
+
+
+def write_tuned(tuned: Tuned, settings: Path, to: Path) -> dict[str, str]:
+    """Write what a search found: a settings file to run, and tables and charts beside the studies.
+
+    Parameters
+    ----------
+    tuned : Tuned
+        From :func:`clvseg.tune`.
+    settings : Path
+        The settings file it was made with.
+    to : Path
+        The settings file to write: the same with other boosting settings.
+
+    Returns
+    -------
+    dict of str to str
+        ``settings`` and ``folder``.
+
+    Raises
+    ------
+    ConfigError
+        When a file cannot be written, or the settings file holds boosting settings in a form that cannot be
+        replaced.
+    """
+    text = _BOOSTING.sub("", settings.read_text(encoding="utf-8")).rstrip() + "\n"
+    text = f"{text}\n{tuned.block}" if tuned.block else text
+    folder = Path(tuned.settings.output) / "tuning"
+    try:
+        made = Settings.make(tomllib.loads(text), folder=settings.parent)
+    except (tomllib.TOMLDecodeError, ConfigError):
+        made = None
+    if made != tuned.settings:
+        raise ConfigError(
+            f"cannot replace the boosting settings of {settings}.",
+            found="they are not in sections [value.boosting] and [churn.boosting] of their own.",
+            hint=f"move them there; nothing is lost: the trials are in {folder}.",
+        )
+    try:
+        part = to.with_name(f".{to.name}.part")
+        part.write_text(text, encoding="utf-8")
+        part.replace(to)
+        for name in ("trials_value", "trials_churn", "importances"):
+            getattr(tuned, name).to_csv(folder / f"{name}.csv", index=False)
+        for name, picture in tuned.pictures().items():
+            picture.save(folder / f"{name}.svg")
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write {to}.", found=error.strerror, hint="give another file with --to."
+        ) from None
+    return {"settings": str(to), "folder": str(folder)}
 
 
 def forecast_settings(settings: Settings, changes: dict[str, str | None]) -> ForecastSettings:

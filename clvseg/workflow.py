@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,9 @@ from clvseg.segments import learn_rules, rule_frame, rules_table, segments_table
 from clvseg.standing import judge_segments
 from clvseg.value.intervals import LEVEL, ValueIntervals
 from clvseg.value.origins import ModelBase
+
+if TYPE_CHECKING:
+    from clvseg.tuning import Tuned
 
 SHAP_SAMPLE = 5_000
 _LEAST = 1e-9
@@ -159,6 +162,52 @@ def evaluate(
     findings = checks.run_checks(transactions, settings.horizon_days)
     judged, doubts = judge(transactions, settings, progress, settings.evaluation.origins)
     return replace(judged, findings=checks.findings_frame([*findings, *doubts]))
+
+
+def tune(
+    settings: Settings,
+    source: Any = None,
+    *,
+    trials: int | None = None,
+    minutes: float | None = None,
+    progress: Step = _silent,
+) -> Tuned:
+    """Search the boosting settings of value and churn; the period that `fit` is judged on is not looked at.
+
+    Parameters
+    ----------
+    settings : Settings
+        See :meth:`clvseg.config.Settings.read`.
+    source : str, Path, frame or relation, optional
+        Transactions, instead of the settings' own.
+    trials : int, optional
+        How many for each of value and churn, those of an earlier start counted; default 40 where `minutes`
+        is not given.
+    minutes : float, optional
+        How long.
+    progress : callable, optional
+        Called with the title of each step.
+
+    Returns
+    -------
+    Tuned
+
+    Raises
+    ------
+    ConfigError
+        When there is a label, when the budget is not positive, or when another search works in the folder.
+    DataError
+        When the transactions cannot be read, or no earlier cutoff has enough customers.
+    """
+    from clvseg import tuning
+
+    if settings.churn.label is not None:
+        raise ConfigError(
+            "with a label there is nothing to tune.",
+            hint="its models choose their settings by cross-validation within `clvseg fit`.",
+        )
+    transactions = _open(settings, source, progress)
+    return tuning.tune(transactions, settings, trials, minutes, progress)
 
 
 def _model_findings(learned: Learned, purchases: str) -> list[checks.Finding]:

@@ -11,6 +11,7 @@ from clvseg.charts.look import BLUE, ORANGE, Picture
 from clvseg.charts.models import (
     decile_chart,
     driver_bars,
+    importance_chart,
     later_chart,
     leaderboard_chart,
     reliability_chart,
@@ -29,6 +30,7 @@ __all__ = [
     "decile_chart",
     "driver_bars",
     "forecast_chart",
+    "importance_chart",
     "later_chart",
     "leaderboard_chart",
     "reliability_chart",

@@ -214,6 +214,39 @@ def _row_names(base: alt.Chart, width: int) -> Any:
     return text.encode(x=alt.XValue(0), text=alt.Text("label:N"))
 
 
+def importance_chart(frame: pd.DataFrame, *, title: str, width: int = 470) -> Picture:
+    """How much each setting decides how good a trial is.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        ``parameter``, ``importance`` (0..1), most important first.
+    title : str
+        Of what.
+    width : int
+        Width of the picture in pixels.
+    """
+    frame = frame.assign(
+        label=frame["parameter"],
+        text=[f"{share:.0%}" for share in frame["importance"]],
+        detail=[
+            f"{name}: {share:.0%}"
+            for name, share in zip(frame["parameter"], frame["importance"], strict=True)
+        ],
+    )
+    base = _named_rows(frame)
+    x = alt.X("importance:Q", title="Share of the importance").axis(format=".0%", tickCount=4, grid=False)
+    bars = base.mark_bar(aria=True, cornerRadiusEnd=2, size=13, color=BLUE).encode(
+        x, description=alt.Description("detail:N")
+    )
+    texts = base.mark_text(align="left", dx=5, fontSize=12, color=INK).encode(
+        x=alt.X("importance:Q"), text=alt.Text("text:N")
+    )
+    head = alt.TitleParams(title, subtitle="By Optuna, over all complete trials")
+    chart = alt.layer(bars, texts, _row_names(base, width), title=head)
+    return finish(chart.properties(width=width - 70, height=38 * len(frame)))
+
+
 def survival_chart(frame: pd.DataFrame, *, title: str, time: str, width: int = 900) -> Picture:
     """Share of each group still there over time; steps where it was counted, lines where a model says so.
 

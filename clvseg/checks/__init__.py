@@ -12,6 +12,7 @@ from clvseg.checks.clv009_segments import check_segments
 from clvseg.checks.clv012_cleaning import check_customers
 from clvseg.checks.clv015_fallback import check_fallback
 from clvseg.checks.clv016_choice import check_choice
+from clvseg.checks.clv017_tuning import check_tuning
 from clvseg.checks.clv020_scorecard import check_scorecard
 from clvseg.checks.clv021_seasons import check_seasons
 from clvseg.checks.finding import About, Finding, findings_frame
@@ -34,6 +35,7 @@ __all__ = [
     "check_seasons",
     "check_segments",
     "check_spend",
+    "check_tuning",
     "find_leaks",
     "findings_frame",
     "require_enough",

@@ -21,6 +21,7 @@ from clvseg.checks import (
     clv014_end,
     clv015_fallback,
     clv016_choice,
+    clv017_tuning,
     clv020_scorecard,
     clv021_seasons,
 )
@@ -58,6 +59,7 @@ CATALOGUE: dict[str, About] = {
         clv014_end,
         clv015_fallback,
         clv016_choice,
+        clv017_tuning,
         clv020_scorecard,
         clv021_seasons,
     )

@@ -11,6 +11,8 @@ from scipy.special import expit, logit
 from sklearn.exceptions import NotFittedError
 
 from clvseg.boosting import (
+    DEFAULTS,
+    Boosted,
     FloatArray,
     Panel,
     boost,
@@ -20,12 +22,12 @@ from clvseg.boosting import (
     raw_score,
     sureness,
 )
+from clvseg.config import BoostingSettings
 
 if TYPE_CHECKING:
     import lightgbm
 
 _OBJECTIVE = {"objective": "binary"}
-_SHARE = 0.5
 _EDGE = 1e-4
 _MIN_EACH = 200
 _MIN_SURENESS = 1.0
@@ -38,7 +40,7 @@ class ChurnModel:
     """P(no purchase within the horizon), one per customer.
 
     Two LightGBM models learn at the origins who did not come back: one starts from the logit of the
-    purchase model's probability, one from nothing; their logits are averaged. Where the horizon is longer
+    purchase model's probability, one from nothing; their logits are mixed. Where the horizon is longer
     than what could be observed at the origins, the purchase model's logit over the horizon replaces the one
     over the inner days. The intercept is moved half way to where the mean probability is the purchase
     model's, corrected by a third of its newest error. Where the origins do not show that boosting helps, the
@@ -48,6 +50,8 @@ class ChurnModel:
     ----------
     seed : int
         Seed of folds and boosting.
+    boosting : BoostingSettings
+        LightGBM's settings, and the weight of the model that starts from the purchase model.
 
     Attributes
     ----------
@@ -68,8 +72,9 @@ class ChurnModel:
         The probabilities behind `evidence`, on the panel's rows. Not saved.
     """
 
-    def __init__(self, seed: int = 1) -> None:
+    def __init__(self, seed: int = 1, boosting: BoostingSettings = DEFAULTS) -> None:
         self.seed = seed
+        self.boosting = boosting
         self.features: list[str] = []
         self.parts: list[tuple[float, lightgbm.Booster]] = []
         self.reason = ""
@@ -99,21 +104,35 @@ class ChurnModel:
         gone = 1.0 - panel.outcome["active"].to_numpy(dtype=np.float64)
         start = _gone(panel.rows["probability_active"])
         self.evidence, self.out_of_fold = {}, expit(start)
-        fewest = int(min(gone.sum(), len(gone) - gone.sum()))
-        if fewest < _MIN_EACH:
-            few = f"only {fewest} of {_MIN_EACH} needed at earlier cutoffs who came back, or who did not"
-            self.reason = few if panel.origins else panel.reason
+        self.reason = too_few(panel)
+        if self.reason:
             return
-        fold, rows = customer_folds(panel.rows.index, self.seed), panel.rows[self.features]
-        guided = boost(rows, gone, start, fold, self.seed, _OBJECTIVE, decreasing=_DECREASING)
-        free = boost(rows, gone, None, fold, self.seed, _OBJECTIVE, decreasing=_DECREASING)
-        mixed = _SHARE * (guided.out_of_fold + start) + (1 - _SHARE) * free.out_of_fold
+        guided, free = self._fit_two(panel, gone, start)
+        share = self.boosting.guided
+        mixed = share * (guided.out_of_fold + start) + (1 - share) * free.out_of_fold
         self.evidence = _compare(panel, gone, start, mixed)
         if self.evidence["sureness"] < _MIN_SURENESS:
             self.reason = "boosting did not predict churn better than the purchase model at earlier cutoffs"
             return
-        self.reason, self.out_of_fold = "", expit(mixed)
-        self.parts = [(_SHARE, guided.booster), (1 - _SHARE, free.booster)]
+        self.out_of_fold = expit(mixed)
+        self.parts = [(share, guided.booster), (1 - share, free.booster)]
+
+    def _fit_two(self, panel: Panel, gone: FloatArray, start: FloatArray) -> tuple[Boosted, Boosted]:
+        fold = customer_folds(panel.rows.index, self.seed)
+
+        def fitted(begin: FloatArray | None) -> Boosted:
+            return boost(
+                panel.rows[self.features],
+                gone,
+                begin,
+                fold,
+                self.seed,
+                _OBJECTIVE,
+                decreasing=_DECREASING,
+                boosting=self.boosting,
+            )
+
+        return fitted(start), fitted(None)
 
     def offset(self, frame: pd.DataFrame) -> FloatArray:
         """What the logit of churn holds besides the boosters, shape (rows,)."""
@@ -123,7 +142,8 @@ class ChurnModel:
         if not self.parts:
             return ahead + self.intercept
         longer = ahead - _gone(frame["probability_active"])
-        return _SHARE * ahead + (1 - _SHARE) * longer + self.intercept
+        share = self.boosting.guided
+        return share * ahead + (1 - share) * longer + self.intercept
 
     def raw(self, frame: pd.DataFrame) -> FloatArray:
         """Logit of churn: weighted raw scores of `parts` plus `offset`, shape (rows,)."""
@@ -152,6 +172,7 @@ class ChurnModel:
         """Everything that was fitted, JSON-able; boosters as LightGBM's model text."""
         return {
             "seed": self.seed,
+            "boosting": self.boosting.model_dump(),
             "features": self.features,
             "parts": [[weight, booster_to_text(booster)] for weight, booster in self.parts],
             "reason": self.reason,
@@ -163,12 +184,26 @@ class ChurnModel:
     @classmethod
     def from_dict(cls, state: dict[str, Any]) -> Self:
         """Restore from `to_dict`; probabilities are identical."""
-        model = cls(state["seed"])
+        model = cls(state["seed"], BoostingSettings(**state["boosting"]))
         model.features = list(state["features"])
         model.parts = [(weight, booster_from_text(text)) for weight, text in state["parts"]]
         model.reason, model.evidence = state["reason"], dict(state["evidence"])
         model.errors, model.intercept = tuple(state["errors"]), state["intercept"]
         return model
+
+
+def too_few(panel: Panel) -> str:
+    """Why there is too little in a panel to boost churn; empty where there is enough."""
+    if not panel.origins:
+        return panel.reason
+    came = int(panel.outcome["active"].sum())
+    fewest = min(came, len(panel.outcome) - came)
+    enough = fewest >= _MIN_EACH
+    return (
+        ""
+        if enough
+        else f"only {fewest} of {_MIN_EACH} needed at earlier cutoffs who came back, or who did not"
+    )
 
 
 def _gone(active: pd.Series) -> FloatArray:

@@ -21,13 +21,14 @@ from clvseg.boosting import (
     raw_score,
     sureness,
 )
+from clvseg.config import BoostingSettings, ValueBoostingSettings
 
 if TYPE_CHECKING:
     import lightgbm
 
 _TWEEDIE_POWER = 1.5
 _OBJECTIVE = {"objective": "tweedie", "tweedie_variance_power": _TWEEDIE_POWER}
-_SHARE = 0.4
+_DEFAULTS = ValueBoostingSettings()
 _FLOOR = 1e-3
 _SMALLEST = 1e-9
 _MIN_BUYERS = 200
@@ -110,6 +111,8 @@ class HybridValueModel:
     ----------
     seed : int
         Seed of folds and boosting.
+    boosting : BoostingSettings
+        LightGBM's settings, and the weight of the guided model.
 
     Attributes
     ----------
@@ -134,8 +137,9 @@ class HybridValueModel:
         Not saved.
     """
 
-    def __init__(self, seed: int = 1) -> None:
+    def __init__(self, seed: int = 1, boosting: BoostingSettings = _DEFAULTS) -> None:
         self.seed = seed
+        self.boosting = boosting
         self.features: list[str] = []
         self.parts: list[tuple[float, lightgbm.Booster]] = []
         self.reason = ""
@@ -166,16 +170,14 @@ class HybridValueModel:
     def _boost(self, panel: Panel) -> None:
         relative, start = _targets(panel)
         self.evidence, own = {}, np.exp(start)
-        buyers = int(panel.outcome["active"].sum())
-        if buyers < _MIN_BUYERS:
-            few = f"only {buyers} of {_MIN_BUYERS} buyers needed at earlier cutoffs"
-            self.reason = few if panel.origins else panel.reason
-        else:
-            guided, free = _fit_two(panel, self.features, relative, start, self.seed)
-            mixed = np.exp(_SHARE * (guided.out_of_fold + start) + (1 - _SHARE) * free.out_of_fold)
+        self.reason = too_few(panel)
+        if not self.reason:
+            guided, free = self._fit_two(panel, relative, start)
+            share = self.boosting.guided
+            mixed = np.exp(share * (guided.out_of_fold + start) + (1 - share) * free.out_of_fold)
             self.evidence = compare(panel, relative, own, mixed)
             if self.evidence["sureness"] >= _MIN_SURENESS:
-                self.reason, own = "", mixed
+                own = mixed
                 self._mix(panel.current, guided.booster, free.booster)
             else:
                 self.reason = (
@@ -183,9 +185,27 @@ class HybridValueModel:
                 )
         self.out_of_fold = _with_totals(panel, own)
 
+    def _fit_two(self, panel: Panel, relative: FloatArray, start: FloatArray) -> tuple[Boosted, Boosted]:
+        fold = customer_folds(panel.rows.index, self.seed)
+
+        def fitted(begin: FloatArray | None) -> Boosted:
+            return boost(
+                panel.rows[self.features],
+                relative,
+                begin,
+                fold,
+                self.seed,
+                _OBJECTIVE,
+                increasing=_INCREASING,
+                boosting=self.boosting,
+            )
+
+        return fitted(start), fitted(None)
+
     def _mix(self, current: pd.DataFrame, guided: lightgbm.Booster, free: lightgbm.Booster) -> None:
         """Weigh the boosters; move the spread of the predictions towards the guided model's."""
-        self.parts = [(_SHARE, guided), (1 - _SHARE, free)]
+        share = self.boosting.guided
+        self.parts = [(share, guided), (1 - share, free)]
         alone = raw_score(guided, current, self.features) + self._guided(current)
         self.spread = match_spread(self.raw(current), alone) ** _SPREAD_TRUST
         self.parts = [(self.spread * weight, booster) for weight, booster in self.parts]
@@ -206,7 +226,8 @@ class HybridValueModel:
             return np.log(np.maximum(frame["horizon_value"].to_numpy() / scale, _SMALLEST)) + self.level
         ahead = np.maximum(frame[["horizon_purchases", "expected_purchases"]].to_numpy(), _SMALLEST)
         longer = np.log(ahead[:, 0] / ahead[:, 1])
-        return self.spread * (_SHARE * self._guided(frame) + (1 - _SHARE) * longer) + self.level
+        share = self.boosting.guided
+        return self.spread * (share * self._guided(frame) + (1 - share) * longer) + self.level
 
     def raw(self, frame: pd.DataFrame) -> FloatArray:
         """Log of the value: weighted raw scores of `parts` plus `offset`, shape (rows,)."""
@@ -234,6 +255,7 @@ class HybridValueModel:
         """Everything that was fitted, JSON-able; boosters as LightGBM's model text."""
         return {
             "seed": self.seed,
+            "boosting": self.boosting.model_dump(),
             "features": self.features,
             "parts": [[weight, booster_to_text(booster)] for weight, booster in self.parts],
             "reason": self.reason,
@@ -247,7 +269,7 @@ class HybridValueModel:
     @classmethod
     def from_dict(cls, state: dict[str, Any]) -> Self:
         """Restore from `to_dict`; predictions are identical."""
-        model = cls(state["seed"])
+        model = cls(state["seed"], ValueBoostingSettings(**state["boosting"]))
         model.features = list(state["features"])
         model.parts = [(weight, booster_from_text(text)) for weight, text in state["parts"]]
         model.reason, model.evidence = state["reason"], dict(state["evidence"])
@@ -255,6 +277,15 @@ class HybridValueModel:
         model.errors = OriginErrors(tuple(errors["purchases"]), tuple(errors["spend"]), errors["chance"])
         model.scale, model.spread, model.level = state["scale"], state["spread"], state["level"]
         return model
+
+
+def too_few(panel: Panel) -> str:
+    """Why there is too little in a panel to boost value; empty where there is enough."""
+    if not panel.origins:
+        return panel.reason
+    buyers = int(panel.outcome["active"].sum())
+    enough = buyers >= _MIN_BUYERS
+    return "" if enough else f"only {buyers} of {_MIN_BUYERS} buyers needed at earlier cutoffs"
 
 
 def _targets(panel: Panel) -> tuple[FloatArray, FloatArray]:
@@ -266,15 +297,6 @@ def _targets(panel: Panel) -> tuple[FloatArray, FloatArray]:
     mean_value, mean_expected = panel.per_origin(value), panel.per_origin(expected)
     start = np.log(np.maximum(expected / mean_expected[panel.origin], _FLOOR))
     return value / mean_value[panel.origin], start
-
-
-def _fit_two(
-    panel: Panel, features: list[str], relative: FloatArray, start: FloatArray, seed: int
-) -> tuple[Boosted, Boosted]:
-    fold = customer_folds(panel.rows.index, seed)
-    rows = panel.rows[features]
-    guided = boost(rows, relative, start, fold, seed, _OBJECTIVE, increasing=_INCREASING)
-    return guided, boost(rows, relative, None, fold, seed, _OBJECTIVE, increasing=_INCREASING)
 
 
 def match_spread(logs: FloatArray, like: FloatArray) -> float:
