@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import digamma, exprel, gammaln, polygamma
 
 from . import nbd
-from .counts import Counts
+from .counts import CHUNK, Counts
 from .pareto_integral import PRODUCTS, Moments, moments
 from .pareto_table import table_moments
 from .quadrature import horizon_nodes
@@ -197,8 +197,8 @@ def log_terms(parameters: Array, x: Array, t_x: Array, T: Array) -> tuple[Array,
     r, alpha, s, beta = parameters
     alive = -(r + x) * np.log(alpha + T) - s * np.log(beta + T)
     gone = np.empty_like(alive)
-    for begin in range(0, len(x), _CHUNK):
-        part = slice(begin, begin + _CHUNK)
+    for begin in range(0, len(x), CHUNK):
+        part = slice(begin, begin + CHUNK)
         found = moments(rows_of(parameters, part), x[part], t_x[part], T[part], all_moments=False)
         with np.errstate(divide="ignore"):
             gone[part] = np.log(found.sums[0]) + found.log_scale
@@ -213,7 +213,7 @@ def probability_alive(parameters: Array, x: Array, t_x: Array, T: Array) -> Arra
     ndarray, shape (n,)
     """
     alive, gone = log_terms(parameters, x, t_x, T)
-    return np.exp(-np.logaddexp(0, gone - alive))
+    return 1 / (1 + np.exp(np.minimum(gone - alive, 700)))
 
 
 def probability_none(parameters: Array, x: Array, t_x: Array, T: Array, t: float) -> Array:

@@ -61,14 +61,12 @@ def moments(parameters: Array, x: Array, t_x: Array, T: Array, *, all_moments: b
         return _by_order(parameters, x, t_x, T, all_moments)
     floor = np.minimum(alpha, beta)
     left, right = np.log(floor + t_x), np.log(floor + T)
-    left, right, peak = _cut(parameters, x, left, right)
+    left, right, peak, drop = _cut(parameters, x, left, right)
     sums = np.zeros((15 if all_moments else 1, len(x)))
-    drop = peak - np.minimum(_log_integrand(parameters, x, left), _log_integrand(parameters, x, right))
     length = right - left
-    rule = np.full(len(x), len(_RULES))
-    for index in reversed(range(len(_RULES))):
-        rule[(drop <= _RULES[index][1]) & (length <= _RULES[index][2])] = index
-    rule[length <= 0] = -1
+    rule = np.zeros(len(x), dtype=np.int8)
+    for _, deepest, longest in _RULES:
+        rule += (drop > deepest) | (length > longest)
     # In the order of the rules, so that each rule's histories lie side by side.
     order = np.argsort(rule, kind="stable")
     x, left, length, height = x[order], left[order], length[order], peak[order]
@@ -85,9 +83,9 @@ def moments(parameters: Array, x: Array, t_x: Array, T: Array, *, all_moments: b
                 high = left[part] + length[part] * ((panel + 1) / panels)
                 of_part = rows_of(ordered, part)
                 sums[:, part] += panel_sums(of_part, x[part], low, high, height[part], nodes, all_moments)
-    back = np.empty_like(order)
-    back[order] = np.arange(len(order))
-    return Moments(peak, sums[:, back])
+    back = np.empty_like(sums)
+    back[:, order] = sums
+    return Moments(peak, back)
 
 
 def _by_order(parameters: Array, x: Array, t_x: Array, T: Array, all_moments: bool) -> Moments:
@@ -143,39 +141,48 @@ def _log_integrand(parameters: Array, x: Array, u: Array) -> Array:
     return _logs(parameters, x, u)[2]
 
 
-def _cut(parameters: Array, x: Array, left: Array, right: Array) -> tuple[Array, Array, Array]:
-    """Shorten [left, right] to where the integrand counts; also the log of its height."""
-    r, alpha, s, beta = parameters
-    shape = r + x
-    near, far = shape, s + 1 + 0 * x
-    if not np.all(alpha <= beta):
-        near, far = far, near
-    gap = abs(alpha - beta)
-    # Slope 1 - near - far e^u / (e^u + gap) is 0 at the peak.
-    with np.errstate(divide="ignore", invalid="ignore"):
-        peak = np.log(gap * (1 - near) / (near + far - 1))
-    peak = np.where(near >= 1, left, np.clip(np.nan_to_num(peak, nan=-np.inf), left, right))
-    height = _log_integrand(parameters, x, peak)
-    target = height - _DROP
-    right = _towards(parameters, x, right, peak, near, far, target)
-    if (near < 1).any():
-        left = _towards(parameters, x, left, peak, near, far, target)
-    return left, right, height
+def _cut(parameters: Array, x: Array, left: Array, right: Array) -> tuple[Array, Array, Array, Array]:
+    """Shorten [left, right] to where the integrand counts; also the log of its height, and its drop."""
+    _, alpha, s, beta = parameters
+    peak = left.copy()
+    if np.all(alpha <= beta):
+        # The slope is 0 at the peak; where r + x is 1 or more it is negative throughout.
+        rows = np.flatnonzero(parameters[0] + x < 1)
+        r, alpha, s, beta = rows_of(parameters, rows)
+        with np.errstate(divide="ignore"):
+            top = np.log((beta - alpha) * (1 - r - x[rows]) / (r + x[rows] + s))
+        peak[rows] = np.clip(top, left[rows], right[rows])
+    at_left, at_right = (_log_integrand(parameters, x, u) for u in (left, right))
+    height = np.maximum(at_left, at_right)
+    rows = np.flatnonzero((peak > left) & (peak < right))
+    height[rows] = _log_integrand(rows_of(parameters, rows), x[rows], peak[rows])
+    left, at_left = _towards(parameters, x, left, at_left, peak, height - _DROP)
+    right, at_right = _towards(parameters, x, right, at_right, peak, height - _DROP)
+    return left, right, height, height - np.minimum(at_left, at_right)
 
 
 def _towards(
-    parameters: Array, x: Array, u: Array, peak: Array, near: Array, far: Array, target: Array
-) -> Array:
-    """Newton steps towards the cut, from outside: a concave function's tangent never oversteps it."""
-    u, rows = u.copy(), np.arange(len(u))
+    parameters: Array, x: Array, u: Array, value: Array, peak: Array, target: Array
+) -> tuple[Array, Array]:
+    """Newton steps towards the cut, from outside: a concave function's tangent never oversteps it.
+
+    `value` is the log-integrand at u; both are given back where the steps end.
+    """
+    u, value = u.copy(), value.copy()
+    rows = np.flatnonzero(target - value > 0.5)
     for _ in range(8):
-        excess = target[rows] - _log_integrand(rows_of(parameters, rows), x[rows], u[rows])
-        outside = excess > 0.5
-        if not outside.any():
+        if not len(rows):
             break
-        rows, excess = rows[outside], excess[outside]
-        _, alpha, _, beta = rows_of(parameters, rows)
-        at, top = u[rows], peak[rows]
-        moved = at + excess / (1 - near[rows] - far[rows] / (1 + abs(alpha - beta) * np.exp(-at)))
+        of_rows, at, top = rows_of(parameters, rows), u[rows], peak[rows]
+        moved = at + (target[rows] - value[rows]) / _slope(of_rows, x[rows], at)
         u[rows] = np.where(at > top, np.maximum(moved, top), np.minimum(moved, top))
-    return u
+        value[rows] = _log_integrand(of_rows, x[rows], u[rows])
+        rows = rows[target[rows] - value[rows] > 0.5]
+    return u, value
+
+
+def _slope(parameters: Array, x: Array, u: Array) -> Array:
+    """Of the log-integrand."""
+    r, alpha, s, beta = parameters
+    near, far = (r + x, s + 1) if np.all(alpha <= beta) else (s + 1, r + x)
+    return 1 - near - far / (1 + abs(alpha - beta) * np.exp(-u))
