@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from clvseg.contractual import ContractJudged
     from clvseg.forecast import Forecast
-    from clvseg.monitoring import Movement
+    from clvseg.monitoring import Drift, Movement
     from clvseg.tracking import Comparison
     from clvseg.tuning import Tuned
     from clvseg.workflow import Step
@@ -90,10 +90,23 @@ def init(
 
 
 @app.command()
-def check(settings: SettingsFile, as_json: AsJson = False, strict: Strict = False) -> None:
-    """Read and check the data; fit nothing."""
+def check(
+    settings: Annotated[
+        Path, typer.Argument(metavar="SETTINGS", help="the settings file (TOML); with --against, a newer log")
+    ],
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="say whether this run still fits the log; exit with 1 when not"),
+    ] = None,
+    as_json: AsJson = False,
+    strict: Strict = False,
+) -> None:
+    """Read and check the data, fit nothing; or say whether a run still fits a newer log."""
     from clvseg import workflow
 
+    if against is not None:
+        _check_against(against, settings, as_json)
+        return
     with _progress() as step:
         profile, findings = workflow.check(_read(settings), progress=step)
     if as_json:
@@ -102,6 +115,21 @@ def check(settings: SettingsFile, as_json: AsJson = False, strict: Strict = Fals
         _print_profile(profile)
         _print_findings(findings)
     _exit_on_serious(findings, strict)
+
+
+def _check_against(run: Path, source: Path, as_json: bool) -> None:
+    from clvseg import workflow
+
+    with _progress() as step:
+        drift, findings = workflow.check_against(run, source, progress=step)
+    if as_json:
+        tables = {"stability": _records(drift.stability), "realised": _records(drift.realised)}
+        out = {"refit": drift.refit, "reasons": drift.reasons, "facts": drift.facts}
+        _print_json(out | tables | {"findings": _records(findings)})
+    else:
+        _print_drift(drift)
+        _print_findings(findings)
+    _exit_on_serious(findings, strict=True)
 
 
 @app.command()
@@ -958,6 +986,34 @@ def _print_trials(target: str, trials: pd.DataFrame, facts: dict[str, Any], most
         f"{facts['loss'].replace('_', ' ')}, at {len(facts['cutoffs'])} cutoffs to {facts['cutoffs'][0]}"
     )
     _table(title, [_SHORT.get(name, name) for name in names], rows)
+
+
+def _print_drift(drift: Drift) -> None:
+    facts = drift.facts
+    rows = [
+        [
+            r.segment,
+            f"{r.customers:,}",
+            f"{r.predicted:,.0f}",
+            f"{r.actual:,.0f}",
+            f"{r.ratio:.2f} ({r.low:.2f} to {r.high:.2f})",
+            f"{r.predicted_active:.0%}",
+            f"{r.active:.0%}",
+        ]
+        for r in _rows(drift.realised)
+    ]
+    title = f"What came in the {facts['compared_days']} days after {facts['as_of']} against the prediction"
+    columns = ["segment", "customers", "predicted", "came", "ratio (95 % interval)", "P(active)", "active"]
+    _table(title, columns, rows)
+    scores = drift.stability[drift.stability["kind"] == "score"]
+    inputs = drift.stability[drift.stability["kind"] == "input"].head(8)
+    rows = [
+        [f"{s.psi:.3f}", f"{s.usual:.3f}", "yes" if s.drifted else "", s.kind, s.label]
+        for s in [*_rows(scores), *_rows(inputs)]
+    ]
+    title = f"Stability of scores and of the least stable inputs, {facts['as_of']} to {facts['until']}"
+    _table(title, ["PSI", "usual", "drifted", "kind", "what"], rows, words=(3, 4))
+    print("A refit is due." if drift.refit else "The run still fits; no refit is due.")
 
 
 def _print_places(places: dict[str, Any]) -> None:

@@ -180,6 +180,37 @@ LEAVERS = Table(
     ),
 )
 
+# How the customers of a newer log are spread, against those of the fit.
+STABILITY = Table(
+    "stability",
+    (
+        Column("column", "text", "", "feature or score"),
+        Column("label", "text", "", "what it is, in words"),
+        Column("kind", "text", "", "input or score"),
+        Column("psi", "float", "", "population stability index against the fit"),
+        Column("usual", "float", "", "the same between the newest earlier cutoff and the fit"),
+        Column("drifted", "flag", "", "whether it is large and over twice the usual one"),
+    ),
+)
+
+# What a run predicted for the days since its fit, and what came; all customers first, then segments.
+REALISED = Table(
+    "realised",
+    (
+        Column("segment", "text", "", "name at the fit, or 'all customers'"),
+        Column("customers", "int", "customers", "at the fit"),
+        Column("predicted", "float", "money", "predicted revenue of these days, sum"),
+        Column("actual", "float", "money", "revenue that came"),
+        Column("ratio", "float", "", "actual / predicted"),
+        Column("low", "float", "", "2.5 % end of its interval: chance among the customers"),
+        Column("high", "float", "", "97.5 % end"),
+        Column("predicted_active", "float", "0..1", "predicted share with a purchase"),
+        Column("active", "float", "0..1", "share that had one"),
+        Column("active_low", "float", "0..1", "2.5 % end of its interval"),
+        Column("active_high", "float", "0..1", "97.5 % end"),
+    ),
+)
+
 # One row per segment, most valuable first.
 SEGMENTS = Table(
     "segments",

@@ -40,7 +40,8 @@ class Run:
         Counts of what was read, dropped, merged and netted.
     models : dict
         The fitted models as JSON; see :meth:`clvseg.scores.Scorer.to_dict`. ``judged`` holds those of the
-        cutoff; see :func:`clvseg.scores.predict_with`.
+        cutoff; see :func:`clvseg.scores.predict_with`. ``reference`` holds how inputs and scores were spread
+        (:func:`clvseg.monitoring.learn_reference`).
     scores, segments, later, leaderboard_value, leaderboard_churn, findings : DataFrame
         The tables of :mod:`clvseg.frames`.
     differences, gates, cohorts, gains, profits : DataFrame

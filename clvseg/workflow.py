@@ -15,13 +15,15 @@ from clvseg import forecast as finance
 from clvseg.config import ColumnSettings, ForecastSettings, Settings, parse_date
 from clvseg.contract.scorer import ContractScorer, newest_day
 from clvseg.data.attributes import explainable
-from clvseg.data.features import feature_catalogue
+from clvseg.data.features import customer_features, feature_catalogue
 from clvseg.data.summary import revenue_by_cohort, revenue_by_week
 from clvseg.data.transactions import Transactions
 from clvseg.errors import ConfigError, DataError
 from clvseg.judging import Judged, Step, judge
 from clvseg.learning import MODEL_NAMES, Learned, learn
-from clvseg.monitoring import History
+from clvseg.monitoring import Drift, History, learn_reference, measure_drift
+from clvseg.monitoring.drift import SCORES as SCORE_COLUMNS
+from clvseg.monitoring.reference import Reference
 from clvseg.run import Run
 from clvseg.scores import Scorer
 from clvseg.segments import learn_rules, rule_frame, rules_table, segments_table
@@ -96,7 +98,7 @@ def fit(settings: Settings, source: Any = None, *, progress: Step = _silent) -> 
         settings=settings,
         facts=judged.facts | _facts(transactions, settings, scorer, scores),
         profile=transactions.profile,
-        models=scorer.to_dict() | {"judged": judged.models},
+        models=scorer.to_dict() | {"judged": judged.models, "reference": _reference(learned, behaviour)},
         scores=scores,
         segments=segments,
         later=judged.later,
@@ -219,6 +221,17 @@ def _model_findings(learned: Learned, purchases: str) -> list[checks.Finding]:
         *checks.check_fit("Gamma-Gamma", model.spend_.fit_report_.status),
         *checks.check_fallback(learned.hybrid.reason, learned.churn.reason),
     ]
+
+
+def _reference(learned: Learned, behaviour: pd.DataFrame) -> Reference:
+    """How inputs and scores are spread at the fit, and were at the newest earlier cutoff."""
+    columns = [*behaviour.columns, *SCORE_COLUMNS]
+    rows = learned.panel.rows[learned.panel.origin == 0]
+    if rows.empty:
+        return learn_reference(learned.people[columns])
+    risk = learned.churn.predict_proba(rows)[:, 1]
+    then = rows.assign(predicted_value=learned.hybrid.predict(rows), churn_probability=risk)
+    return learn_reference(learned.people[columns], then[columns])
 
 
 def _drivers(learned: Learned, seed: int) -> pd.DataFrame:
@@ -441,6 +454,46 @@ def score_run(
     progress("Scoring the customers")
     day = as_of or transactions.last_day
     return scorer.score(transactions, day, held(day))
+
+
+def check_against(run: Path, source: Path | str, *, progress: Step = _silent) -> tuple[Drift, pd.DataFrame]:
+    """Say whether a run still fits a newer log.
+
+    Parameters
+    ----------
+    run : Path
+        Folder of a saved run.
+    source : Path or str
+        Transactions with the columns of the run's settings; each customer's whole history.
+    progress : callable, optional
+        Called with the title of each step.
+
+    Returns
+    -------
+    drift : Drift
+        What was measured, and the reasons for a refit.
+    findings : DataFrame
+        :data:`clvseg.frames.FINDINGS`: CLV022 where a refit is due.
+
+    Raises
+    ------
+    DataError
+        When the run or the transactions cannot be used, or nothing has happened since the fit.
+    """
+    loaded = Run.load(run)
+    if loaded.contractual:
+        raise DataError(
+            "drift is measured on transaction logs; this run is of customers under contract.",
+            hint="score the newer table, and compare the dates with clvseg movement.",
+        )
+    scorer = Scorer.from_dict(loaded.models, loaded.settings)
+    progress("Reading the transactions")
+    transactions = Transactions.read(str(source), scorer.data_settings)
+    progress("Scoring the customers as of the last day")
+    people = scorer.people(customer_features(transactions, transactions.last_day))
+    progress("Comparing with the run")
+    drift = measure_drift(loaded, transactions, people)
+    return drift, checks.findings_frame(checks.check_drift(drift.reasons))
 
 
 def score_to_file(

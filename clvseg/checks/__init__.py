@@ -15,6 +15,7 @@ from clvseg.checks.clv016_choice import check_choice
 from clvseg.checks.clv017_tuning import check_tuning
 from clvseg.checks.clv020_scorecard import check_scorecard
 from clvseg.checks.clv021_seasons import check_seasons
+from clvseg.checks.clv022_drift import check_drift
 from clvseg.checks.finding import About, Finding, findings_frame
 from clvseg.checks.minimum import require_enough
 
@@ -27,6 +28,7 @@ __all__ = [
     "check_calibration",
     "check_choice",
     "check_customers",
+    "check_drift",
     "check_fallback",
     "check_fit",
     "check_leak",

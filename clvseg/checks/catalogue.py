@@ -24,6 +24,7 @@ from clvseg.checks import (
     clv017_tuning,
     clv020_scorecard,
     clv021_seasons,
+    clv022_drift,
 )
 from clvseg.checks.facts import LogFacts
 from clvseg.checks.finding import About, Finding
@@ -62,6 +63,7 @@ CATALOGUE: dict[str, About] = {
         clv017_tuning,
         clv020_scorecard,
         clv021_seasons,
+        clv022_drift,
     )
 }
 

@@ -1,6 +1,8 @@
 """What becomes of a run's segments: their history, movement between dates, drift since the fit."""
 
+from clvseg.monitoring.drift import Drift, measure_drift
 from clvseg.monitoring.history import History
 from clvseg.monitoring.movement import Movement, leavers, movement
+from clvseg.monitoring.reference import learn_reference
 
-__all__ = ["History", "Movement", "leavers", "movement"]
+__all__ = ["Drift", "History", "Movement", "learn_reference", "leavers", "measure_drift", "movement"]

@@ -60,7 +60,9 @@ def log_model(mlflow: Any, run: Run) -> Any:
         place = Path(folder) / "scorer.json"
         served = {
             "settings": run.settings.model_dump(mode="json"),
-            "models": {name: model for name, model in run.models.items() if name != "judged"},
+            "models": {
+                name: model for name, model in run.models.items() if name not in ("judged", "reference")
+            },
             "features": list(run.customers.columns.drop("customer_id", errors="ignore")),
             "as_of": run.facts["as_of"],
         }
