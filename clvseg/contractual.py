@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.stats import t as student
 
 from clvseg import __version__, checks
+from clvseg.boosting import FloatArray
 from clvseg.churn.hazard import kaplan_meier
 from clvseg.config import Settings
 from clvseg.contract import judging
@@ -66,14 +67,14 @@ def fit(settings: Settings, source: Any, progress: Step) -> Run:
     """Check, judge on rows no model has seen, fit on all, score, segment, explain."""
     table, findings = read(settings, source, progress)
     labelled = table.take(table.left.notna().to_numpy())
-    unseen, how = judging.judge(labelled, settings, progress)
-    progress("Fitting on all customers with a label")
-    scorer = _scorer(labelled, table.newest(), settings)
-    progress("Scoring the customers and finding their reasons")
     now = table.newest()
+    there = now.take((now.left != 1).to_numpy())
+    unseen, how = judging.judge(labelled, settings, progress, there)
+    progress("Fitting on all customers with a label")
+    scorer = _scorer(labelled, now, settings)
+    progress("Scoring the customers and finding their reasons")
     scores = scorer.score(now)
     people = scorer.people(now).assign(segment=scores["segment"].to_numpy())
-    there = now.take((now.left != 1).to_numpy())
     parts, rows = _contributions(scorer, there)
     names = people.loc[there.columns.index[rows], "segment"]
     segment_drivers, reasons = segment_columns(parts, there.columns.iloc[rows], names)
@@ -97,7 +98,7 @@ def fit(settings: Settings, source: Any, progress: Step) -> Run:
         "holdout": judging.holdout(labelled, unseen),
         "survival": survival,
     }
-    facts = judged["facts"] | _facts(table, settings, staying, now)
+    facts = judged["facts"] | _facts(table, settings, staying, now, unseen.totals)
     return Run(settings, facts, table.profile, scorer.to_dict(), **(empty | tables))
 
 
@@ -186,12 +187,17 @@ def _segments(segmentation: ContractSegments, people: pd.DataFrame, reasons: dic
 
 
 def _facts(
-    table: CustomerTable, settings: Settings, people: pd.DataFrame, now: CustomerTable
+    table: CustomerTable,
+    settings: Settings,
+    people: pd.DataFrame,
+    now: CustomerTable,
+    totals: tuple[float, ...],
 ) -> dict[str, Any]:
     """Single facts of the final fit; see :class:`clvseg.run.Run`."""
     as_of = newest_day(table, settings)
     predicted = float(people["predicted_value"].sum())
-    low, high = _total(people, table.profile["left"], settings)
+    full = people["charge"].to_numpy() * settings.horizon_days / settings.churn.period_days
+    low, high = total_interval(people["predicted_value"].to_numpy(), full, totals)
     first = table.date.min().date() if table.date is not None else as_of
     return {
         "as_of": as_of.isoformat(),
@@ -211,16 +217,29 @@ def _facts(
     }
 
 
-def _total(people: pd.DataFrame, events: int, settings: Settings) -> tuple[float, float]:
-    """Interval of the total: chance among customers, and the error of a rate learned from `events`."""
-    full = people["charge"].to_numpy() * settings.horizon_days / settings.churn.period_days
-    predicted = people["predicted_value"].to_numpy()
-    lost = np.maximum(full - predicted, 0)
+def total_interval(predicted: FloatArray, full: FloatArray, totals: tuple[float, ...]) -> tuple[float, float]:
+    """Interval of the total revenue of the horizon, money.
+
+    Chance among customers, and the error of the models: what the total would have been with each part of
+    the rows left out tells it (grouped jackknife; Efron & Tibshirani 1993, chapter 11). A model that is kept
+    smooth errs by more than chance among those who left would suggest.
+
+    Parameters
+    ----------
+    predicted, full : ndarray of float, shape (customers,)
+        Money: expected, and paid by a customer who stays to the end.
+    totals : tuple of float
+        Money; the total as the models of each fold expect it.
+    """
+    lost, total = np.maximum(full - predicted, 0), float(predicted.sum())
     # A customer's revenue lies between nothing and `full`: at most predicted x lost of variance.
-    spread = np.sqrt((predicted * lost).sum() + lost.sum() ** 2 / max(events, 1))
-    width = norm.ppf(0.5 + LEVEL / 2) * spread
-    total = float(predicted.sum())
-    return max(0.0, float(total - width)), min(float(full.sum()), float(total + width))
+    chance = float((predicted * lost).sum())
+    freedom = max(len(totals) - 1, 1)
+    model = freedom * float(np.mean((np.asarray(totals) - total) ** 2))
+    # Satterthwaite's degrees of freedom: chance is known, the model's error is estimated from few folds.
+    share = max(model / (chance + model), 1e-9) if model > 0 else 1e-9
+    width = float(student.ppf((1 + LEVEL) / 2, freedom / share**2) * np.sqrt(chance + model))
+    return max(0.0, total - width), min(float(full.sum()), total + width)
 
 
 def _survival(labelled: CustomerTable, scorer: ContractScorer) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from clvseg import checks
 from clvseg.churn.contract import ContractModel, stratified_folds
 from clvseg.churn.hazard import HazardModel, kaplan_meier
 from clvseg.config import Settings
-from clvseg.contract.scorer import ContractScorer
+from clvseg.contract.scorer import ContractScorer, predictions
 from clvseg.data.customers import CustomerTable
 from clvseg.errors import DataError
 from clvseg.evaluation.bootstrap import churn_bootstrap
@@ -49,12 +49,15 @@ class Unseen:
         Which fold judged the row.
     survival : DataFrame
         ``fold, concordance, brier, brier_km``; a row a fold, none without a tenure.
+    totals : tuple of float
+        Money; what the models of each fold expect of the customers who are there now.
     """
 
     rows: NDArray[np.int64]
     risks: dict[str, FloatArray]
     fold: NDArray[np.int64]
     survival: pd.DataFrame = field(default_factory=pd.DataFrame)
+    totals: tuple[float, ...] = ()
 
 
 def require_enough(table: CustomerTable, label: str) -> None:
@@ -103,24 +106,38 @@ def splits(table: CustomerTable, horizon_days: int, seed: int) -> tuple[list[tup
     return out, f"{len(out)} later periods"
 
 
-def judge(table: CustomerTable, settings: Settings, progress: Callable[[str], None]) -> tuple[Unseen, str]:
-    """Fit on each training part and predict its test part; `table` holds labelled rows only."""
+def judge(
+    table: CustomerTable,
+    settings: Settings,
+    progress: Callable[[str], None],
+    there: CustomerTable | None = None,
+) -> tuple[Unseen, str]:
+    """Fit on each training part and predict its test part; `table` holds labelled rows only.
+
+    `there` are the customers whose total each part's models are to expect as well.
+    """
     parts, how = splits(table, settings.horizon_days, settings.seed)
-    left, collected, survival = table.left.to_numpy(), [], []
+    left, collected, survival, totals = table.left.to_numpy(), [], [], []
     for k, (train, test) in enumerate(parts):
         progress(f"Judging by {how}: {k + 1} of {len(parts)}")
         inside, outside = table.take(train), table.take(test)
         model = ContractModel(settings.seed).fit(inside.columns, left[train])
         risks = _candidates(model, inside, outside)
         collected.append((np.flatnonzero(test), risks, np.full(int(test.sum()), k)))
+        hazard = None
         if inside.tenure is not None and outside.tenure is not None:
-            times = (inside.tenure, outside.tenure)
-            survival.append({"fold": k} | _judge_times(inside, outside, times, settings.seed))
+            tenure, gone = inside.tenure.to_numpy(), left[train]
+            hazard = HazardModel(settings.seed).fit(inside.columns, tenure, gone)
+            judged = _judge_times(hazard, tenure, gone, outside, outside.tenure.to_numpy())
+            survival.append({"fold": k} | judged)
+        if there is not None:
+            people = predictions(settings, model, hazard, there)
+            totals.append(float(people["predicted_value"].sum()))
     rows = np.concatenate([rows for rows, _, _ in collected])
     names = list(collected[0][1])
     together = {name: np.concatenate([risks[name] for _, risks, _ in collected]) for name in names}
     fold = np.concatenate([fold for _, _, fold in collected])
-    return Unseen(rows, together, fold, pd.DataFrame(survival)), how
+    return Unseen(rows, together, fold, pd.DataFrame(survival), tuple(totals)), how
 
 
 def _candidates(model: ContractModel, inside: CustomerTable, outside: CustomerTable) -> dict[str, FloatArray]:
@@ -160,19 +177,20 @@ def _plain_logistic(columns: pd.DataFrame, left: FloatArray, others: pd.DataFram
 
 
 def _judge_times(
-    inside: CustomerTable, outside: CustomerTable, times: tuple[pd.Series, pd.Series], seed: int
+    model: HazardModel, learned: FloatArray, left: FloatArray, outside: CustomerTable, tenure: FloatArray
 ) -> dict[str, float]:
-    """Concordance and integrated Brier score beside Kaplan-Meier, on rows the model has not seen."""
-    a, b = (tenure.to_numpy() for tenure in times)
-    left, gone = inside.left.to_numpy(), outside.left.to_numpy()
-    model = HazardModel(seed).fit(inside.columns, a, left)
-    grid = np.unique(np.quantile(a[left == 1], np.linspace(0.05, 0.95, 15)))
+    """Concordance and integrated Brier score beside Kaplan-Meier, on rows the model has not seen.
+
+    `learned` and `left` are tenure and label of the rows it has seen, `tenure` is that of the others.
+    """
+    gone = outside.left.to_numpy()
+    grid = np.unique(np.quantile(learned[left == 1], np.linspace(0.05, 0.95, 15)))
     there = model.survival(outside.columns, grid)
-    flat = np.repeat(kaplan_meier(a, left).at(grid)[None, :], len(b), axis=0)
+    flat = np.repeat(kaplan_meier(learned, left).at(grid)[None, :], len(tenure), axis=0)
     return {
-        "concordance": concordance_index(b, gone, -there.mean(axis=1)),
-        "brier": integrated_brier(b, gone, there, grid),
-        "brier_km": integrated_brier(b, gone, flat, grid),
+        "concordance": concordance_index(tenure, gone, -there.mean(axis=1)),
+        "brier": integrated_brier(tenure, gone, there, grid),
+        "brier_km": integrated_brier(tenure, gone, flat, grid),
     }
 
 

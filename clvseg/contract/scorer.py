@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -118,42 +120,8 @@ class ContractScorer:
         return kind.conform(scores.rename_axis("customer_id").reset_index())
 
     def people(self, table: CustomerTable) -> pd.DataFrame:
-        """Predictions for each customer, indexed by customer_id; money is 0 where no charge is known."""
-        risk = self.churn.predict_proba(table.columns)[:, 1]
-        out = pd.DataFrame({"churn_probability": risk}, index=table.columns.index)
-        ahead = self.settings.horizon_days / self.settings.churn.period_days
-        logs = None
-        if self.hazard is not None and table.tenure is not None:
-            logs, tenure = self.hazard.log_survival(table.columns), table.tenure.to_numpy()
-            out["tenure"] = tenure
-            out["stays_horizon"] = self.hazard.remaining(logs, tenure, [ahead])[:, 0]
-            most = float(self.hazard.edges[-1])
-            out["median_remaining"] = self.hazard.median_remaining(logs, tenure, most)
-        charge = np.zeros(len(out)) if table.charge is None else table.charge.to_numpy()
-        value = self.settings.value
-        long = self.settings.lifetime_days / self.settings.churn.period_days
-        out["charge"] = charge
-        out["predicted_value"] = charge * self._periods(table, logs, risk, ahead, 0.0)
-        rate = value.discount_rate
-        out["lifetime_value"] = value.margin * charge * self._periods(table, logs, risk, long, rate)
-        return out.assign(value_at_risk=out["predicted_value"] * risk)
-
-    def _periods(
-        self, table: CustomerTable, logs: FloatArray | None, risk: FloatArray, ahead: float, rate: float
-    ) -> FloatArray:
-        """Expected periods a customer still pays for within `ahead`, discounted at `rate` a year.
-
-        The area under the customer's own survival curve; without a tenure, under a constant hazard whose
-        share gone at the end of the horizon is the churn probability.
-        """
-        grid = np.linspace(0, ahead, 25)
-        if self.hazard is not None and table.tenure is not None and logs is not None:
-            there = self.hazard.remaining(logs, table.tenure.to_numpy(), grid)
-        else:
-            horizon = self.settings.horizon_days / self.settings.churn.period_days
-            there = np.exp(np.log1p(-np.minimum(risk, 1 - 1e-9))[:, None] * grid / horizon)
-        worth = (1 + rate) ** (-grid * self.settings.churn.period_days / _YEAR)
-        return np.asarray(np.trapezoid(there * worth, grid, axis=1))
+        """Predictions for each customer; see :func:`predictions`."""
+        return predictions(self.settings, self.churn, self.hazard, table)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fitted models by name, JSON-able."""
@@ -174,6 +142,47 @@ class ContractScorer:
             segmentation=ContractSegments.from_dict(models["segmentation"]),
             reasons=ColumnReasons.from_dict(models["reasons"]),
         )
+
+
+def predictions(
+    settings: Settings, churn: ContractModel, hazard: HazardModel | None, table: CustomerTable
+) -> pd.DataFrame:
+    """Predictions for each customer, indexed by customer_id; money is 0 where no charge is known."""
+    risk = churn.predict_proba(table.columns)[:, 1]
+    out = pd.DataFrame({"churn_probability": risk}, index=table.columns.index)
+    ahead = settings.horizon_days / settings.churn.period_days
+    if hazard is not None and table.tenure is not None:
+        logs, tenure = hazard.log_survival(table.columns), table.tenure.to_numpy()
+        out["tenure"] = tenure
+        out["stays_horizon"] = hazard.remaining(logs, tenure, [ahead])[:, 0]
+        out["median_remaining"] = hazard.median_remaining(logs, tenure, float(hazard.edges[-1]))
+        there = partial(hazard.remaining, logs, tenure)
+    else:
+        there = partial(_constant, risk, ahead)
+    charge = np.zeros(len(out)) if table.charge is None else table.charge.to_numpy()
+    value, days = settings.value, settings.churn.period_days
+    out["charge"] = charge
+    out["predicted_value"] = charge * _periods(there, ahead, 0.0, days)
+    long = settings.lifetime_days / days
+    out["lifetime_value"] = value.margin * charge * _periods(there, long, value.discount_rate, days)
+    return out.assign(value_at_risk=out["predicted_value"] * risk)
+
+
+def _constant(risk: FloatArray, horizon: float, ahead: FloatArray) -> FloatArray:
+    """P(still there) under a constant hazard whose share gone at the end of the horizon is the risk."""
+    return np.asarray(np.exp(np.log1p(-np.minimum(risk, 1 - 1e-9))[:, None] * ahead / horizon))
+
+
+def _periods(
+    there: Callable[[FloatArray], FloatArray], ahead: float, rate: float, period_days: float
+) -> FloatArray:
+    """Expected periods a customer still pays for within `ahead`, discounted at `rate` a year.
+
+    The area under the customer's own survival curve.
+    """
+    grid = np.linspace(0, ahead, 25)
+    worth = (1 + rate) ** (-grid * period_days / _YEAR)
+    return np.asarray(np.trapezoid(there(grid) * worth, grid, axis=1))
 
 
 def newest_day(table: CustomerTable, settings: Settings) -> dt.date:

@@ -8,10 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import expit
+from scipy.stats import norm
+from scipy.stats import t as student
 from sklearn.exceptions import NotFittedError
 
 from clvseg.churn.contract import ContractModel, stratified_folds
 from clvseg.churn.hazard import HazardModel, kaplan_meier
+from clvseg.contractual import total_interval
 from clvseg.evaluation.metrics import roc_auc
 from clvseg.evaluation.survival import concordance_index, integrated_brier
 from clvseg.explain.columns import contributions
@@ -148,3 +151,19 @@ def test_brier_score_prefers_the_truth_under_censoring() -> None:
     flat = np.repeat(true.mean(axis=0)[None, :], 3000, axis=0)
     assert integrated_brier(t, e, true, grid) < integrated_brier(t, e, flat, grid) - 0.02
     assert integrated_brier(t, e, true, grid) < integrated_brier(t, e, true**2, grid)
+
+
+def test_the_interval_of_the_total_is_chance_and_the_jackknife_error() -> None:
+    rng = np.random.default_rng(2)
+    drawn = rng.gamma(2, 10, 30)
+    n, mean = len(drawn), drawn.mean()
+    without = tuple((drawn.sum() - drawn) / (n - 1))  # of a mean, the jackknife is s / sqrt(n) to the digit
+    low, high = total_interval(np.array([mean]), np.array([mean]), without)
+    error = drawn.std(ddof=1) / np.sqrt(n)
+    assert mean - low == pytest.approx(student.ppf(0.9, n - 1) * error)
+    assert high == mean  # nobody pays more than the full fee
+    sure = np.full(400, 30.0)
+    low, high = total_interval(sure, 2 * sure, (12_000.0,) * 5)
+    assert [low, high] == pytest.approx(12_000 + norm.ppf([0.1, 0.9]) * np.sqrt(400 * 900))
+    assert total_interval(sure, 2 * sure, (11_500.0, 12_500.0))[0] < low
+    assert total_interval(np.zeros(3), np.zeros(3), (0.0, 0.0)) == (0.0, 0.0)
