@@ -347,6 +347,7 @@ def _facts(cutoff: _Cutoff, horizon: int, seed: int) -> dict[str, Any]:
         "holdout_days": horizon,
         "model_value": HYBRID,
         "model_churn": HYBRID,
+        "cutoff_fallback": {"value": cutoff.learned.hybrid.reason, "churn": cutoff.learned.churn.reason},
         "campaign": asdict(cutoff.campaign),
         "intervals": {
             "level": LEVEL,

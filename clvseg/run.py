@@ -27,8 +27,10 @@ class Run:
         Single facts: ``as_of``, ``cutoff`` and ``first_day`` (ISO dates), ``horizon_days``, ``holdout_days``,
         ``customers``, ``currency`` (may be None), ``total`` (dict ``predicted, low, high, level``: revenue of
         the horizon with its interval), ``expected_churners``, ``data_hash``, ``base_model``,
-        ``spend_from`` ("all" or "repeats": the orders expected spend is learned from), ``version``.
-        Of the later period: ``model_value`` and ``model_churn`` (our rows of the leaderboards), ``intervals``
+        ``spend_from`` ("all" or "repeats": the orders expected spend is learned from), ``fallback`` (dict
+        ``value, churn``: why the purchase and spend models alone are in use, empty where boosting is),
+        ``version``. Of the later period: ``model_value`` and ``model_churn`` (our rows of the leaderboards),
+        ``cutoff_fallback`` (as ``fallback``, of the models that were judged), ``intervals``
         (dict ``level``; ``coverage``, the share of customers whose revenue lay within their interval, and
         ``below`` and ``above`` it; ``coverage_low``, ``coverage_high``; ``width``, money, on average),
         ``holdout_total`` (dict ``predicted, low, high, actual``), ``campaign`` (the costs assumed there; see

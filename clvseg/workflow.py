@@ -141,6 +141,7 @@ def _facts(
         "data_hash": transactions.hash,
         "base_model": MODEL_NAMES[settings.value.purchases],
         "spend_from": scorer.base.spend_from,
+        "fallback": {"value": scorer.hybrid.reason, "churn": scorer.churn.reason},
         "choice_reason": (scorer.segmentation.groups_ or scorer.segmentation.clusters_).reason_,
         "version": __version__,
     }

@@ -63,10 +63,16 @@ def model_card(run: Run) -> str:
         or "No doubts: every check passed.",
         "## Made from",
         f"{run.profile.get('lines_read', 0):,} lines, {facts['first_day']} to {facts['as_of']}, "
-        f"hash {facts['data_hash'][:8]}; {facts['base_model']} with Gamma-Gamma, corrected by LightGBM; "
+        f"hash {facts['data_hash'][:8]}; {facts['base_model']} with Gamma-Gamma{_corrected(facts)}; "
         f"seed {settings.seed}; clvseg {facts['version']}.",
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def _corrected(facts: dict[str, Any]) -> str:
+    """What LightGBM corrects: value and churn, one of them, or nothing."""
+    boosted = [target for target, reason in facts["fallback"].items() if not reason]
+    return f", {' and '.join(boosted)} corrected by LightGBM" if boosted else ""
 
 
 def _board(board: pd.DataFrame, metrics: dict[str, str], ours: str) -> str:

@@ -84,11 +84,11 @@ SCENES = {
 @contextmanager
 def no_minimums(boosting: bool) -> Iterator[None]:
     """Every origin is used; boosting is used always or never."""
-    sure = -np.inf if boosting else np.inf
+    fewest = 1 if boosting else np.inf
     with (
         patch.multiple(origins, MIN_CUSTOMERS=20, MIN_BUYERS=1, MIN_HISTORY_DAYS=7),
-        patch.multiple(hybrid, _MIN_BUYERS=1, _MIN_SURENESS=sure),
-        patch.multiple(churn, _MIN_EACH=1, _MIN_SURENESS=sure),
+        patch.multiple(hybrid, _MIN_BUYERS=fewest, _MIN_SURENESS=-np.inf),
+        patch.multiple(churn, _MIN_EACH=fewest, _MIN_SURENESS=-np.inf),
     ):
         yield
 
@@ -161,11 +161,14 @@ def main() -> None:
                 failed += 1
                 print(f"{scene}, set {seed}: {error}", file=sys.stderr)
         found = pd.DataFrame(rows)
-        print(f"{scene}: {failed} of {asked.sets} failed", file=sys.stderr, flush=True)
         mean = found.drop(columns="set").groupby("row", sort=False).mean().reset_index()
         means.append(mean.assign(scene=scene))
         gains.append({"scene": scene, **sentence(found)})
-        print(markdown(mean), "\n", file=sys.stderr, flush=True)
+        print(
+            f"{scene}: {failed} of {asked.sets} failed\n{markdown(mean)}\n{gains[-1]}\n",
+            file=sys.stderr,
+            flush=True,
+        )
     table = pd.concat(means)
     for metric in ("Gini", "decile error", "total off", "AUC", "log loss"):
         print(
