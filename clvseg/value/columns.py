@@ -37,7 +37,7 @@ def _are_possible(x: Array, t_x: Array, T: Array) -> bool:
 
 def _impossible(x: Array, t_x: Array, T: Array) -> DataError:
     problems = {
-        "a missing or infinite value": ~np.isfinite(x + t_x + T),
+        "a missing or infinite value": ~(np.isfinite(x) & np.isfinite(t_x) & np.isfinite(T)),
         "a negative value": (x < 0) | (t_x < 0),
         "a frequency that is no whole number": x != np.floor(x),
         "recency after T": t_x > T,

@@ -177,7 +177,7 @@ def predictions(runs: int) -> Iterator[Cells]:
                 }
                 times = {name: [seconds(work, runs) for work in pair] for name, pair in works.items()}
             everything = seconds(lambda: predict_all(model, frame, spend), runs)  # noqa: B023
-            cells = [f"{mine:.2f} s, {theirs:.2f} s, {theirs / mine:.1f}x" for mine, theirs in times.values()]
+            cells = [f"{mine:.3f} s, {theirs:.3f} s, {theirs / mine:.1f}x" for mine, theirs in times.values()]
             name = bridge._FITTERS[kind.__name__].removesuffix("Fitter")
             yield f"{name}, {'whole days' if whole else 'continuous time'}", *cells, f"{everything:.2f} s"
 
