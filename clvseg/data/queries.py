@@ -332,6 +332,24 @@ def _breadth_features(extras: Collection[str]) -> tuple[str, str]:
     return inner, outer
 
 
+def sums_at_repeats(until: dt.date, covariates: int) -> str:
+    """Sums of the columns ``c0, c1 ...`` of ``calendar_days`` over each customer's repeat purchases.
+
+    They are shares of 1, and rounded and summed as integers, so that the sum does not depend on its order.
+    """
+    sums = ", ".join(
+        f"CAST(sum(CAST(round(c{i} * 1e15) AS BIGINT)) AS DOUBLE) / 1e15 AS c{i}" for i in range(covariates)
+    )
+    return f"""
+    SELECT customer_id, {sums}
+    FROM (SELECT customer_id, day, min(day) OVER (PARTITION BY customer_id) AS first_day
+          FROM purchases WHERE day <= {date(until)})
+    JOIN calendar_days USING (day)
+    WHERE day > first_day
+    GROUP BY customer_id
+    """
+
+
 def by_day(until: dt.date) -> str:
     """Purchases, revenue and new customers of each day with a purchase."""
     return f"""

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clvseg.errors import DataError
+
 # Parameters near those of CDNOW (REFERENCE figures, weeks times seven), in days.
 CDNOW_PARAMETERS: dict[str, dict[str, float]] = {
     "bg_nbd": {"r": 0.243, "alpha": 30.9, "a": 0.793, "b": 2.426},
@@ -29,6 +31,7 @@ def simulate_transactions(
     days: int = 546,
     acquisition_days: int = 91,
     first_day: dt.date = dt.date(2023, 1, 1),
+    day_factors: NDArray[np.float64] | None = None,
     seed: int,
 ) -> pd.DataFrame:
     """Simulate a log of customers who buy at Gamma rates, drop out, and spend Gamma-Gamma amounts.
@@ -51,8 +54,16 @@ def simulate_transactions(
         First purchases are spread evenly over this many days from `first_day`.
     first_day : date
         First day of the log.
+    day_factors : ndarray, shape (days,), optional
+        By which everybody's rate of repeat purchases is multiplied on each day, such as a season's.
+        Default: 1.
     seed : int
         Same seed, same log.
+
+    Raises
+    ------
+    DataError
+        When `day_factors` are not of those days, or negative.
 
     Returns
     -------
@@ -68,17 +79,19 @@ def simulate_transactions(
     """
     rng = np.random.default_rng(seed)
     values = dict(parameters or CDNOW_PARAMETERS[purchases])
+    if day_factors is not None:
+        _check_factors(day_factors, days)
     start = rng.uniform(0.0, acquisition_days, customers)
     rate = rng.gamma(values["r"], 1.0 / values["alpha"], customers)
     seen = days - start
     if purchases == "pareto_nbd":
         death = rng.exponential(1.0, customers) / rng.gamma(values["s"], 1.0 / values["beta"], customers)
-        owner, age = _arrivals(rng, rate, np.minimum(seen, death))
+        owner, age = _arrivals(rng, rate, start, np.minimum(seen, death), day_factors)
     else:
         # Repeat purchases a customer makes in a whole life; all but BG/NBD allow dropping out right away.
         chance = np.maximum(rng.beta(values["a"], values["b"], customers), 1e-12)
         life = rng.geometric(chance) - (0 if purchases == "bg_nbd" else 1)
-        owner, age = _arrivals(rng, rate, seen)
+        owner, age = _arrivals(rng, rate, start, seen, day_factors)
         nth = np.arange(owner.size) - np.searchsorted(owner, np.arange(customers))[owner]
         k = int(values.get("k", 1))
         bought = (nth % k == k - 1) & (nth // k < life[owner])
@@ -98,13 +111,33 @@ def simulate_transactions(
 
 
 def _arrivals(
-    rng: np.random.Generator, rate: NDArray[np.float64], length: NDArray[np.float64]
+    rng: np.random.Generator,
+    rate: NDArray[np.float64],
+    start: NDArray[np.float64],
+    length: NDArray[np.float64],
+    factors: NDArray[np.float64] | None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Poisson arrivals within each customer's time: owner (ascending) and age (ascending in each)."""
+    if factors is not None:
+        # On a clock that runs faster on busy days they are those of a constant rate.
+        days, clock = np.arange(len(factors) + 1.0), np.concatenate([[0.0], np.cumsum(factors)])
+        begin = np.interp(start, days, clock)
+        length = np.interp(start + length, days, clock) - begin
     owner = np.repeat(np.arange(rate.size), rng.poisson(rate * length))
     # The owner is the whole part of the key, so one sort orders the fractions within each owner.
     fraction = np.sort(owner + rng.uniform(0.0, 1.0, owner.size)) - owner
-    return owner, np.clip(fraction, 0.0, 1.0) * length[owner]
+    age = np.clip(fraction, 0.0, 1.0) * length[owner]
+    if factors is not None:
+        age = np.interp(begin[owner] + age, clock, days) - start[owner]
+    return owner, age
+
+
+def _check_factors(factors: NDArray[np.float64], days: int) -> None:
+    if len(factors) != days or not np.isfinite(factors).all() or np.min(factors) < 0:
+        raise DataError(
+            "day_factors are one finite number, 0 or more, for each day.",
+            found=f"{len(factors)} for {days} days, from {np.min(factors, initial=0):g}.",
+        )
 
 
 def _amounts(

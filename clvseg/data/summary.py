@@ -7,6 +7,7 @@ import datetime as dt
 import pandas as pd
 
 from clvseg.data import queries
+from clvseg.data.calendar import at_repeats, check_calendar
 from clvseg.data.transactions import Transactions
 from clvseg.errors import DataError
 from clvseg.frames import SUMMARY
@@ -47,6 +48,53 @@ def customer_summary(tx: Transactions, as_of: dt.date) -> pd.DataFrame:
     sql = queries.customer_summary(as_of, min(as_of, tx.last_day))
     frame = tx.engine.frame("summarise the customers", sql)
     return SUMMARY.conform(frame).set_index(pd.Index(frame["customer_id"], name="customer_id"))
+
+
+def calendar_summary(tx: Transactions, as_of: dt.date, calendar: pd.DataFrame) -> pd.DataFrame:
+    """As :func:`customer_summary`, with what :class:`clvseg.value.CalendarModel` needs besides.
+
+    Parameters
+    ----------
+    tx : Transactions
+        The log; only its days up to `as_of` count.
+    as_of : date
+        Last day that is known.
+    calendar : DataFrame
+        Covariates of each day, indexed by day (:func:`clvseg.data.calendar.daily_calendar`).
+
+    Returns
+    -------
+    DataFrame
+        The summary, ``as_of``, and for each covariate ``"... at repeats"``, its sum over the days of the
+        customer's repeat purchases.
+
+    Raises
+    ------
+    DataError
+        When the log begins after `as_of`, or the calendar does not cover it.
+
+    Examples
+    --------
+    >>> from clvseg.data.calendar import daily_calendar
+    >>> tx = Transactions.read("dataset:cdnow_sample")
+    >>> may = {"May": [("1997-05-01", "1997-05-31")]}
+    >>> calendar = daily_calendar("1997-01-01", "1998-06-30", campaigns=may)
+    >>> calendar_summary(tx, dt.date(1997, 9, 30), calendar)["May at repeats"].sum()
+    np.float64(287.0)
+    """
+    summary = customer_summary(tx, as_of)
+    check_calendar(calendar, tx.first_day, as_of)
+    known = calendar.loc[: pd.Timestamp(as_of)]
+    largest = known.abs().max().replace(0, 1).to_numpy(dtype=float)
+    days = pd.DataFrame(known / largest).set_axis([f"c{i}" for i in range(len(largest))], axis="columns")
+    tx.engine.register("show the calendar", "calendar_days", days.rename_axis("day").reset_index())
+    try:
+        sql = queries.sums_at_repeats(min(as_of, tx.last_day), len(largest))
+        sums = tx.engine.frame("sum the calendar over repeat purchases", sql).set_index("customer_id")
+    finally:
+        tx.engine.drop("calendar_days")
+    sums = pd.DataFrame(sums * largest).set_axis([at_repeats(str(name)) for name in calendar], axis="columns")
+    return summary.assign(as_of=pd.Timestamp(as_of)).join(sums.reindex(summary.index, fill_value=0.0))
 
 
 def outcomes(tx: Transactions, as_of: dt.date, days: int) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 from .beta_geo import BetaGeoModel as BetaGeoModel
 from .beta_geo import ModifiedBetaGeoModel as ModifiedBetaGeoModel
 from .bgbb import BetaGeoBetaBinomModel as BetaGeoBetaBinomModel
+from .calendar import CalendarModel as CalendarModel
 from .covariates import CovariateModel as CovariateModel
 from .fit import FitReport as FitReport
 from .kinds import MODELS as MODELS
@@ -22,6 +23,7 @@ __all__ = [
     "NEW_CUSTOMER",
     "BetaGeoBetaBinomModel",
     "BetaGeoModel",
+    "CalendarModel",
     "CovariateModel",
     "FitReport",
     "GammaGammaModel",

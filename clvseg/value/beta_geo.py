@@ -40,13 +40,19 @@ class _BetaGeo(PurchaseModel):
         "dropout": (0.0, 0.0, 0.5, -0.5),
         "dropout alike": (0.0, 0.0, 1.0, 1.0),
     }
+    _dropout_at_purchases = True
     _chances: ClassVar[int]
 
     def _row_derivatives(
         self, parameters: Array, x: Array, t_x: Array, T: Array
     ) -> tuple[Array, Array, Array]:
-        value, gradient, hessian = betageo.row_derivatives(parameters, x, t_x, T, self._chances)
+        value, gradient, hessian = self._time_derivatives(parameters, x, t_x, T)
         return value, gradient[:4], hessian[:4, :4]
+
+    def _time_derivatives(
+        self, parameters: Array, x: Array, t_x: Array, T: Array
+    ) -> tuple[Array, Array, Array]:
+        return betageo.row_derivatives(parameters, x, t_x, T, self._chances)
 
     def _alive(self, x: Array, t_x: Array, T: Array) -> Array:
         return betageo.probability_alive(self._parameters(), x, t_x, T, self._chances)

@@ -19,6 +19,14 @@ from .purchases import PurchaseModel
 from .uncertainty import HasParameterDraws
 
 
+def distinct(*columns: Array) -> tuple[Array, Array, Array]:
+    """Rows alike in all columns: the first of each kind, sorted; how many; each row's place among them."""
+    keys = pd.DataFrame(np.column_stack(columns))
+    place = keys.groupby(list(keys.columns), sort=True).ngroup().to_numpy()
+    _, first, counts = np.unique(place, return_index=True, return_counts=True)
+    return first, counts.astype(float), place
+
+
 def _asked(name: str) -> Callable[..., Any]:
     """The plain model's method, asked with the parameters of each customer."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from importlib import import_module
 from typing import Any, Self
 
 import numpy as np
@@ -13,7 +12,7 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from ..errors import DataError
-from .by_customer import ByCustomer
+from .by_customer import ByCustomer, distinct
 from .columns import columns_of
 from .encoding import require, texts
 from .equations.counts import Counts, count_histories
@@ -209,26 +208,18 @@ class PooledModel(ByCustomer):
         check_is_fitted(self, "params_")
         return {
             "model": type(self).__name__,
-            "of": {"model": type(self.model).__name__, "settings": self.model.get_params()},
+            "of": self.model._described(),
             "settings": {"by": self.by},
-            "params": dict(self.params_),
+            **self._saved(),
             "deviations": self.deviations_.tolist(),
             "following": self.following_.tolist(),
-            "covariance": None if self.covariance_ is None else self.covariance_.tolist(),
-            "draws": None if self.parameter_draws_ is None else self.parameter_draws_.tolist(),
-            "fit_report": self.fit_report_.to_dict(),
             "group_reports": {name: one.to_dict() for name, one in self.group_reports_.items()},
         }
 
     @classmethod
     def _restored(cls, d: dict[str, Any]) -> Self:
-        plain = getattr(import_module("clvseg.value"), d["of"]["model"])(**d["of"]["settings"])
-        model = cls(plain, **d["settings"])
-        model.params_ = dict(d["params"])
+        model = cls(PurchaseModel._from_description(d["of"]), **d["settings"])._restore(d)
         model.deviations_, model.following_ = np.array(d["deviations"]), np.array(d["following"])
-        model.covariance_ = None if d["covariance"] is None else np.array(d["covariance"])
-        model.parameter_draws_ = None if d["draws"] is None else np.array(d["draws"])
-        model.fit_report_ = FitReport.from_dict(d["fit_report"])
         model.group_reports_ = {name: FitReport.from_dict(one) for name, one in d["group_reports"].items()}
         return model
 
@@ -262,9 +253,7 @@ class PooledModel(ByCustomer):
 
     def _rows(self, summary: pd.DataFrame) -> tuple[Array, Array, Array]:
         place = self._place(summary)
-        keys = pd.DataFrame(np.column_stack([*columns_of(summary), place]))
-        back = keys.groupby(list(keys.columns), sort=True).ngroup().to_numpy()
-        first = np.unique(back, return_index=True)[1]
+        first, _, back = distinct(*columns_of(summary), place)
         return first, self._values()[place[first]].T, back
 
     def _reference(self) -> PurchaseModel:

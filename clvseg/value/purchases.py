@@ -54,6 +54,9 @@ class PurchaseModel(HasParameterDraws, BaseEstimator, ABC):
     # What one unit of an effect adds to the log-parameters, by what it is an effect on; none: no covariates.
     _effects: ClassVar[dict[str, tuple[float, ...]]] = {}
 
+    # Then a rate that changes with the calendar is a change of clock; needs `_time_derivatives`.
+    _dropout_at_purchases: ClassVar[bool] = False
+
     params_: dict[str, float]
     fit_report_: FitReport
 
@@ -127,13 +130,13 @@ class PurchaseModel(HasParameterDraws, BaseEstimator, ABC):
         For churn see :meth:`probability_active`.
         """
         x, t_x, T = self._histories(summary)
-        alive, t = self._alive(x, t_x, T), _horizon(days)
+        alive, t = self._alive(x, t_x, T), horizon(days)
         return alive if t == 0 else alive * self._staying(x, t_x, T, t)
 
     def expected_purchases(self, summary: pd.DataFrame, days: float, *, after: float = 0.0) -> Array:
         """Expected purchase days in the `days` that begin `after` days past the cutoff, one per row."""
         x, t_x, T = self._histories(summary)
-        start, end = _horizon(after), _horizon(after) + _horizon(days)
+        start, end = horizon(after), horizon(after) + horizon(days)
         bought = self._purchases(x, t_x, T, end)
         if start > 0:
             bought = np.maximum(bought - self._purchases(x, t_x, T, start), 0)
@@ -155,13 +158,13 @@ class PurchaseModel(HasParameterDraws, BaseEstimator, ABC):
             As :meth:`expected_purchases` of each period, P(alive) being asked for once.
         """
         x, t_x, T = self._histories(summary)
-        upto = np.stack([self._purchases(x, t_x, T, _horizon(end)) for end in ends], axis=1)
+        upto = np.stack([self._purchases(x, t_x, T, horizon(end)) for end in ends], axis=1)
         bought = np.maximum(np.diff(upto, axis=1, prepend=0.0), 0)
         return self._alive(x, t_x, T)[:, None] * bought
 
     def probability_active(self, summary: pd.DataFrame, days: float) -> Array:
         """P(at least one purchase within `days` after the cutoff), one per row, in 0..1."""
-        return np.clip(self._active(*self._histories(summary), _horizon(days)), 0, 1)
+        return np.clip(self._active(*self._histories(summary), horizon(days)), 0, 1)
 
     def discounted_purchases(self, summary: pd.DataFrame, days: float, discount_rate: float) -> Array:
         """Expected purchase days within `days`, each discounted to the cutoff.
@@ -188,7 +191,7 @@ class PurchaseModel(HasParameterDraws, BaseEstimator, ABC):
         rate = float(np.log1p(discount_rate)) / 365.0
         if rate > 0 and days > DISCOUNTED_AWAY / rate:
             days = DISCOUNTED_AWAY / rate
-        return self._alive(x, t_x, T) * self._discounted(x, t_x, T, _horizon(days), rate)
+        return self._alive(x, t_x, T) * self._discounted(x, t_x, T, horizon(days), rate)
 
     def probability_counts(self, summary: pd.DataFrame, days: float, most: int) -> Array:
         """P(exactly k purchase days within `days` after the cutoff) for k = 0 .. `most`.
@@ -200,7 +203,7 @@ class PurchaseModel(HasParameterDraws, BaseEstimator, ABC):
         """
         x, t_x, T = self._histories(summary)
         alive = self._alive(x, t_x, T)
-        counts = self._counts(x, t_x, T, _horizon(days), most) * alive[:, None]
+        counts = self._counts(x, t_x, T, horizon(days), most) * alive[:, None]
         counts[:, 0] += 1 - alive
         return np.clip(counts, 0, 1)
 
@@ -308,22 +311,17 @@ class PurchaseModel(HasParameterDraws, BaseEstimator, ABC):
         ends = np.asarray(ends, dtype=float)
         if (np.diff(ends, prepend=0.0) < 0).any():
             raise DataError("ends of periods must ascend from 0 on.", found=str(ends.tolist()))
-        _horizon(ends[-1])
+        horizon(ends[-1])
         x, t_x, T = self._histories(summary)
         return self._draw(rng, self._alive(x, t_x, T), x, t_x, T, ends)
 
     def to_dict(self) -> dict[str, Any]:
         """Fitted model as a JSON-able dictionary."""
         check_is_fitted(self, "params_")
-        spread = None if self.covariance_ is None else self.covariance_.tolist()
         return {
-            "model": type(self).__name__,
-            "settings": self.get_params(),
+            **self._described(),
             "state": {name: getattr(self, name) for name in self._state},
-            "params": dict(self.params_),
-            "covariance": spread,
-            "draws": None if self.parameter_draws_ is None else self.parameter_draws_.tolist(),
-            "fit_report": self.fit_report_.to_dict(),
+            **self._saved(),
         }
 
     @classmethod
@@ -338,10 +336,15 @@ class PurchaseModel(HasParameterDraws, BaseEstimator, ABC):
         model = cls(**d["settings"])
         for name, value in d["state"].items():
             setattr(model, name, value)
-        model.params_ = dict(d["params"])
-        model.covariance_ = None if d["covariance"] is None else np.array(d["covariance"])
-        model.parameter_draws_ = None if d["draws"] is None else np.array(d["draws"])
-        model.fit_report_ = FitReport.from_dict(d["fit_report"])
+        return model._restore(d)
+
+    def _described(self) -> dict[str, Any]:
+        return {"model": type(self).__name__, "settings": self.get_params()}
+
+    @staticmethod
+    def _from_description(d: dict[str, Any]) -> PurchaseModel:
+        """The model before its fit."""
+        model: PurchaseModel = getattr(import_module("clvseg.value"), d["model"])(**d["settings"])
         return model
 
     def _parameters(self) -> Array:
@@ -370,6 +373,12 @@ class PurchaseModel(HasParameterDraws, BaseEstimator, ABC):
         self, parameters: Array, x: Array, t_x: Array, T: Array
     ) -> tuple[Array, Array, Array]:
         """Log-likelihood of each row with gradient and Hessian in its own log-parameters."""
+        raise NotImplementedError
+
+    def _time_derivatives(
+        self, parameters: Array, x: Array, t_x: Array, T: Array
+    ) -> tuple[Array, Array, Array]:
+        """As :meth:`_row_derivatives`, then in t_x and T."""
         raise NotImplementedError
 
     @abstractmethod
@@ -416,7 +425,8 @@ def require_time(counts: Counts) -> None:
         )
 
 
-def _horizon(days: float) -> float:
+def horizon(days: float) -> float:
+    """Days as a float, refused where they are not finite or negative."""
     if not np.isfinite(days) or days < 0:
         raise DataError("days must be a finite number, 0 or more.", found=str(days))
     return float(days)

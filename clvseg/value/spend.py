@@ -215,10 +215,7 @@ class GammaGammaModel(HasParameterDraws, BaseEstimator):
         """Fitted model as a JSON-able dictionary."""
         check_is_fitted(self, "params_")
         return {
-            "params": dict(self.params_),
-            "covariance": None if self.covariance_ is None else self.covariance_.tolist(),
-            "draws": None if self.parameter_draws_ is None else self.parameter_draws_.tolist(),
-            "fit_report": self.fit_report_.to_dict(),
+            **self._saved(),
             "population_spend": self.population_spend_,
             "uses_median": self.uses_median_,
             "by_frequency": self.by_frequency_,
@@ -228,11 +225,7 @@ class GammaGammaModel(HasParameterDraws, BaseEstimator):
     @classmethod
     def from_dict(cls, d: dict[str, Any]) -> Self:
         """The model that :meth:`to_dict` was called on."""
-        model = cls()
-        model.params_ = dict(d["params"])
-        model.covariance_ = None if d["covariance"] is None else np.array(d["covariance"])
-        model.parameter_draws_ = None if d["draws"] is None else np.array(d["draws"])
-        model.fit_report_ = FitReport.from_dict(d["fit_report"])
+        model = cls()._restore(d)
         model.population_spend_ = d["population_spend"]
         model.uses_median_ = d["uses_median"]
         model.by_frequency_ = d["by_frequency"]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 
 from ..errors import DataError
 from .equations.types import Array
+from .fit import FitReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +201,7 @@ class HasParameterDraws:
     """
 
     params_: dict[str, float]
+    fit_report_: FitReport
     covariance_: Array | None
     parameter_draws_: Array | None = None
 
@@ -211,6 +214,22 @@ class HasParameterDraws:
         if self.parameter_draws_ is not None:
             return self.parameter_draws_[rng.integers(len(self.parameter_draws_), size=draws)]
         return draw_parameters(self.params_, self.covariance_, draws, rng)
+
+    def _saved(self) -> dict[str, Any]:
+        """What a fit found, JSON-able; :meth:`_restore` takes it back."""
+        return {
+            "params": dict(self.params_),
+            "covariance": None if self.covariance_ is None else self.covariance_.tolist(),
+            "draws": None if self.parameter_draws_ is None else self.parameter_draws_.tolist(),
+            "fit_report": self.fit_report_.to_dict(),
+        }
+
+    def _restore(self, d: dict[str, Any]) -> Self:
+        self.params_ = dict(d["params"])
+        self.covariance_ = None if d["covariance"] is None else np.array(d["covariance"])
+        self.parameter_draws_ = None if d["draws"] is None else np.array(d["draws"])
+        self.fit_report_ = FitReport.from_dict(d["fit_report"])
+        return self
 
     @property
     def knows_uncertainty(self) -> bool:
