@@ -273,6 +273,9 @@ def forecast(
     periods: Annotated[Period | None, typer.Option(help="length of a period")] = None,
     horizon: Annotated[str | None, typer.Option(help="how far to look ahead, like 12m")] = None,
     source: Annotated[Path | None, typer.Option(help="the fit's transactions, if they have moved")] = None,
+    backtest: Annotated[
+        bool, typer.Option("--backtest", help="forecast from earlier days too, beside other methods")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Forecast revenue by period, cohort and segment with intervals; settings as in [forecast]."""
@@ -283,13 +286,18 @@ def forecast(
     changes = {"periods": periods and periods.value, "horizon": horizon}
     asked = results.forecast_settings(loaded.settings, changes)
     with _progress() as step:
-        found = workflow.forecast(loaded, source and str(source), settings=asked, progress=step)
+        found = workflow.forecast(
+            loaded, source and str(source), settings=asked, test=backtest, progress=step
+        )
         to = results.publish_forecast(run, found, progress=step)
     if as_json:
         tables = {"forecast": _records(found.table), "history": _records(found.history)}
+        tables |= {"backtest": _records(found.backtest)}
         _print_json({"facts": found.facts, **tables, "findings": _records(found.findings), "to": str(to)})
     else:
         _print_forecast(found)
+        if len(found.backtest):
+            _print_backtest(found.backtest)
         _print_findings(found.findings)
         print(f"Tables and workbook in {to}")
 
@@ -580,6 +588,26 @@ def _print_forecast(found: Forecast) -> None:
         rows = [line(row.name, row) for row in _rows(whole[whole["group"] == kind])]
         _table(f"All periods, by {kind}", [kind, *columns], rows)
     print(found.facts["basis"])
+
+
+def _print_backtest(summary: pd.DataFrame) -> None:
+    columns = ["model", "weeks", "origins", "MAPE", "bias", "80 % holds", "width", "weeks held"]
+    rows = [
+        [
+            row.model,
+            f"{row.weeks}",
+            f"{row.origins}",
+            f"{row.mape:.1%}",
+            f"{row.bias:+.1%}",
+            *(
+                [f"{row.coverage_80:.0%}", f"{row.width_80:.0%}", f"{row.weekly_80:.0%}"]
+                if row.width_80 > 0
+                else ["", "", ""]
+            ),
+        ]
+        for row in _rows(summary)
+    ]
+    _table("Forecasts from earlier days against what came", columns, rows)
 
 
 def _print_segments(segments: pd.DataFrame, facts: dict[str, Any]) -> None:

@@ -328,6 +328,7 @@ class ForecastSettings(_Section):
     periods: Literal["week", "month", "quarter"] = Field("month", description="length of a period")
     horizon: Duration | None = Field(None, description="how far to look ahead; default: the run's horizon")
     fiscal_year_start: int = Field(1, ge=1, le=12, description="month in which the fiscal year begins")
+    origins: int = Field(6, ge=1, le=24, description="earlier days that --backtest forecasts from")
     tax: float = Field(0.0, ge=0, lt=1, description="rate of the tax that the amounts include")
     returns: float = Field(0.0, ge=0, lt=1, description="share of revenue sent back later, not in the data")
 

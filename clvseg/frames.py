@@ -582,6 +582,39 @@ FORECAST_HISTORY = Table(
         Column("revenue", "float", "money", "sum of both"),
     ),
 )
+# What would have been forecast at earlier days, week by week, beside what came.
+BACKTEST_WEEKS = Table(
+    "backtest_weeks",
+    (
+        Column("origin", "date", "", "last day that was known"),
+        Column("model", "text", "", "who forecasts"),
+        Column("week", "int", "", "1 = the first seven days after the origin"),
+        Column("end", "date", "", "last day of the week"),
+        Column("actual", "float", "money", "revenue of the customers known at the origin"),
+        Column("revenue", "float", "money", "expected"),
+        *_ENDS,
+        Column("cumulative_actual", "float", "money", "sum from the origin on"),
+        Column("cumulative_revenue", "float", "money", "sum of the expected from the origin on"),
+    ),
+)
+# How good the totals were, by how far ahead.
+BACKTEST = Table(
+    "backtest",
+    (
+        Column("model", "text", "", "who forecasts"),
+        Column("weeks", "int", "weeks", "how far ahead"),
+        Column("origins", "int", "", "days forecast from that have so many weeks after them"),
+        Column("mape", "float", "share", "mean of |total forecast / total actual - 1| over origins"),
+        Column("bias", "float", "share", "sum of totals forecast / sum of totals actual - 1"),
+        *(
+            Column(f"coverage_{level}", "float", "0..1",
+                   f"share of totals in their {level} % interval; 0 where a model gives none")
+            for level in (50, 80, 95)
+        ),
+        Column("width_80", "float", "share", "mean width of the 80 % interval of the total / actual"),
+        Column("weekly_80", "float", "0..1", "share of single weeks in their 80 % interval"),
+    ),
+)  # fmt: skip
 
 _TRIAL = (
     Column("trial", "int", "", "in order; 0 are the settings in use"),

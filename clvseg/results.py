@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 _BOOSTING = re.compile(r"^[ \t]*\[(?:value|churn)\.boosting\].*?(?=^[ \t]*\[|\Z)", re.DOTALL | re.MULTILINE)
 
 
+_FORECAST_TABLES = ("forecast", "forecast_history", "backtest", "backtest_weeks", "findings")
+
+
 def _silent(title: str) -> None:
     pass
 
@@ -270,6 +273,8 @@ def publish_forecast(folder: Path, found: Forecast, *, progress: Callable[[str],
         findings=findings.reset_index(drop=True),
         forecast=found.table,
         forecast_history=found.history,
+        backtest=found.backtest,
+        backtest_weeks=found.backtest_weeks,
     )
     to = folder / "forecast"
     building = folder / f".forecast-{os.getpid()}"
@@ -281,9 +286,12 @@ def publish_forecast(folder: Path, found: Forecast, *, progress: Callable[[str],
         text = json.dumps(found.facts, indent=2, sort_keys=True)
         (building / "forecast.json").write_text(text, encoding="utf-8")
         write_workbook(found, building / "forecast.xlsx")
-        run.save_again(folder, "forecast", "forecast_history", "findings")
+        for name in ("backtest", "backtest_weeks"):
+            if len(found.backtest):
+                getattr(found, name).to_csv(building / f"{name}.csv", index=False, float_format="%.6f")
+        run.save_again(folder, *_FORECAST_TABLES)
         write_report(run, folder / "report.html")
-        write_charts(run, folder / "charts", "forecast")
+        write_charts(run, folder / "charts", "forecast", "tracking")
         shutil.rmtree(to, ignore_errors=True)
         building.rename(to)
     except OSError as error:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from clvseg import __version__, checks, contractual, explain
 from clvseg import forecast as finance
+from clvseg.backtesting import backtest
 from clvseg.config import ColumnSettings, ForecastSettings, Settings, parse_date
 from clvseg.contract.scorer import ContractScorer, newest_day
 from clvseg.data.attributes import explainable
@@ -308,6 +309,7 @@ def forecast(
     source: Any = None,
     *,
     settings: ForecastSettings | None = None,
+    test: bool = False,
     progress: Step = _silent,
 ) -> finance.Forecast:
     """Revenue to come of the customers of a run, by period, cohort and segment, with intervals.
@@ -320,6 +322,8 @@ def forecast(
         The transactions of the fit, instead of those the run's settings name.
     settings : ForecastSettings, optional
         Instead of the run's own.
+    test : bool
+        Whether to forecast from earlier days too, beside other methods, and compare with what came.
     progress : callable, optional
         Called with the title of each step.
 
@@ -340,20 +344,28 @@ def forecast(
         )
     asked = run.settings if settings is None else run.settings.model_copy(update={"forecast": settings})
     progress("Reading the transactions")
-    daily = revenue_by_cohort(_same_log(run, source))
+    transactions = _same_log(run, source)
+    daily = revenue_by_cohort(transactions)
     base, intervals = (
         ModelBase.from_dict(run.models["base"]),
         ValueIntervals.from_dict(run.models["intervals"]),
     )
     history = (run.as_of - dt.date.fromisoformat(run.facts["first_day"])).days + 1
-    spread = finance.spread_of(intervals, base.inner_days, history, _group_errors(run))
+    spread = finance.spread_of(
+        intervals.total_error, intervals.origins, base.inner_days, history, _group_errors(run)
+    )
     people = run.customers.merge(run.scores[["customer_id", "predicted_value", "segment"]], on="customer_id")
     progress("Forecasting every period, cohort and segment")
     found = finance.look_ahead(
         base, people.set_index("customer_id"), daily, spread, run.as_of, asked, run.facts["currency"]
     )
     doubts = checks.findings_frame(checks.check_seasons(history, finance.SEASONS_DAYS))
-    return replace(found, findings=doubts)
+    found = replace(found, findings=doubts)
+    if test:
+        horizon = found.facts["horizon_days"]
+        judged = backtest(transactions, asked.model_copy(update={"horizon": f"{horizon}d"}), progress)
+        found = replace(found, backtest=judged.summary, backtest_weeks=judged.weeks)
+    return found
 
 
 def _same_log(run: Run, source: Any) -> Transactions:

@@ -6,7 +6,7 @@ mark says to a screen reader and shows as a tooltip.
 """
 
 from clvseg.charts.curves import curve_chart
-from clvseg.charts.forecast import forecast_chart
+from clvseg.charts.forecast import forecast_chart, tracking_chart
 from clvseg.charts.look import BLUE, ORANGE, Picture
 from clvseg.charts.models import (
     decile_chart,
@@ -40,5 +40,6 @@ __all__ = [
     "segment_bars",
     "segment_overview",
     "survival_chart",
+    "tracking_chart",
     "weekly_chart",
 ]

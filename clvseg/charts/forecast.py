@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from clvseg.charts.look import BLUE, GREY, INK, MONEY, ORANGE, PHONE, Picture, finish
+from clvseg.charts.look import BLUE, GREY, INK, LIGHT_BLUE, MONEY, OCHRE, ORANGE, PHONE, Picture, finish
 
 
 def forecast_chart(past: pd.DataFrame, ahead: pd.DataFrame, *, unit: str, width: int = 900) -> Picture:
@@ -51,3 +51,29 @@ def forecast_chart(past: pd.DataFrame, ahead: pd.DataFrame, *, unit: str, width:
         f"Revenue per period, {unit}", subtitle="bands hold it with 50, 80 and 95 % probability"
     )
     return finish(alt.layer(*bands, drawn, dots, title=head, width=width - 60, height=260))
+
+
+def tracking_chart(weeks: pd.DataFrame, *, title: str, unit: str, width: int = 470) -> Picture:
+    """Cumulative revenue after a day, as it came and as it was forecast: the tracking plot of BTYD papers.
+
+    Parameters
+    ----------
+    weeks : DataFrame
+        ``line`` (what came first, then ours, then the others), ``end`` (date), ``money`` (cumulative),
+        ``detail``.
+    title, unit : str
+        What is shown, and the unit of the money.
+    width : int
+        Width of the picture in pixels.
+    """
+    names = list(dict.fromkeys(weeks["line"]))
+    inks = [INK, ORANGE, BLUE, GREY, LIGHT_BLUE, OCHRE][: len(names)]
+    x = alt.X("end:T", title=None).axis(format="%b %Y", tickCount=5, labelAngle=0)
+    y = alt.Y("money:Q", title=None).axis(labelExpr=MONEY, tickCount=5)
+    legend = alt.Legend(columns=2, labelLimit=width, symbolType="stroke", symbolStrokeWidth=3)
+    color = alt.Color("line:N", title=None, sort=names, legend=legend).scale(domain=names, range=inks)
+    base = alt.Chart(weeks).encode(x, y, color)
+    last = base.transform_filter("datum.detail != ''").mark_point(aria=True, filled=True, size=40, opacity=1)
+    last = last.encode(description=alt.Description("detail:N"))
+    head = alt.TitleParams(title, subtitle=f"cumulative, {unit}")
+    return finish(alt.layer(base.mark_line(strokeWidth=2), last, title=head, width=width - 60, height=230))

@@ -2,8 +2,9 @@
 
 from clvseg.forecast.errors import Spread, group_error, spread_of
 from clvseg.forecast.past import SEASONS_DAYS
-from clvseg.forecast.periods import TOTAL, Periods, between
-from clvseg.forecast.view import Forecast, look_ahead
+from clvseg.forecast.periods import TOTAL, Periods, between, weeks_from
+from clvseg.forecast.series import arima, exponential_smoothing, seasonal_naive
+from clvseg.forecast.view import Forecast, draw_ahead, look_ahead
 from clvseg.forecast.workbook import write_workbook
 
 __all__ = [
@@ -12,9 +13,14 @@ __all__ = [
     "Forecast",
     "Periods",
     "Spread",
+    "arima",
     "between",
+    "draw_ahead",
+    "exponential_smoothing",
     "group_error",
     "look_ahead",
+    "seasonal_naive",
     "spread_of",
+    "weeks_from",
     "write_workbook",
 ]

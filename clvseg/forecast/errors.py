@@ -14,7 +14,7 @@ from scipy.stats import t as student
 
 from clvseg.boosting import FloatArray
 from clvseg.forecast.past import SEASONS_DAYS, WEEK, Past
-from clvseg.value.intervals import LEVEL, ValueIntervals
+from clvseg.value.intervals import LEVEL
 from clvseg.value.origins import ModelBase
 from clvseg.value.uncertainty import HasParameterDraws
 
@@ -54,16 +54,16 @@ class Spread:
 
 
 def spread_of(
-    intervals: ValueIntervals, inner_days: int, history_days: int, groups: dict[str, float]
+    total_error: float, origins: int, inner_days: int, history_days: int, groups: dict[str, float]
 ) -> Spread:
     """Turn the errors at earlier cutoffs into a spread; `groups` are those of `segment` and `cohort`.
 
-    The error of the total is that of `intervals`, made wider by Student's quantile where there were few
-    cutoffs; where fewer than two seasons were seen it is at least 15 %.
+    The error of the total, from that many origins, is made wider by Student's quantile where they were few;
+    where fewer than two seasons were seen it is at least 15 %.
     """
-    few = student.ppf((1 + LEVEL) / 2, max(intervals.origins - 1, 1)) / norm.ppf((1 + LEVEL) / 2)
+    few = student.ppf((1 + LEVEL) / 2, max(origins - 1, 1)) / norm.ppf((1 + LEVEL) / 2)
     seen = history_days >= SEASONS_DAYS
-    level = max(intervals.total_error * float(few), 0.0 if seen else _UNSEEN_SEASON)
+    level = max(total_error * float(few), 0.0 if seen else _UNSEEN_SEASON)
     return Spread(level, inner_days, groups.get("segment", 0.0), groups.get("cohort", 0.0), seen)
 
 

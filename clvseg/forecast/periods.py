@@ -69,6 +69,13 @@ def between(first: dt.date, last: dt.date, kind: Kind, fiscal_year_start: int = 
     return Periods(tuple(names), tuple(starts), tuple(ends))
 
 
+def weeks_from(day: dt.date, weeks: int) -> Periods:
+    """Weeks of seven days that follow each other from the day after `day` on."""
+    starts = tuple(day + dt.timedelta(days=7 * week + 1) for week in range(weeks))
+    ends = tuple(start + dt.timedelta(days=6) for start in starts)
+    return Periods(tuple(f"week {week + 1}" for week in range(weeks)), starts, ends)
+
+
 def start_of(day: dt.date, kind: Kind, fiscal_year_start: int = 1) -> dt.date:
     """First day of the period that a day lies in.
 

@@ -15,11 +15,12 @@ from clvseg.forecast.errors import Spread
 from clvseg.forecast.existing import Cells, Draws, expect, simulate
 from clvseg.forecast.past import Past, history, learn_past
 from clvseg.forecast.periods import TOTAL, Periods, between, cohorts
-from clvseg.frames import FINDINGS, FORECAST
+from clvseg.frames import BACKTEST, BACKTEST_WEEKS, FINDINGS, FORECAST
 from clvseg.value.intervals import LEVELS
 from clvseg.value.origins import ModelBase
 
 YEAR = 365.0
+OURS = "clvseg forecast"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +34,22 @@ class Forecast:
     history : DataFrame
         :data:`clvseg.frames.FORECAST_HISTORY`.
     facts : dict
-        ``as_of`` (ISO date), ``horizon_days``, ``periods`` (their kind), ``currency`` (may be None),
-        ``basis`` (what the figures include, in words), ``total`` (dict ``revenue``, ``low_80`` ... , of all
-        periods), ``spread`` and ``past`` (what the intervals are made of; see
-        :class:`clvseg.forecast.errors.Spread` and :class:`clvseg.forecast.past.Past`).
+        ``model`` (its name in the backtest), ``as_of`` (ISO date), ``horizon_days``, ``periods`` (their
+        kind), ``currency`` (may be None), ``basis`` (what the figures include, in words), ``total`` (dict
+        ``revenue``, ``low_80`` ... , of all periods), ``spread`` and ``past`` (what the intervals are made
+        of; see :class:`clvseg.forecast.errors.Spread` and :class:`clvseg.forecast.past.Past`).
     findings : DataFrame
         :data:`clvseg.frames.FINDINGS`.
+    backtest, backtest_weeks : DataFrame
+        :data:`clvseg.frames.BACKTEST` and ``BACKTEST_WEEKS``; empty where it was not asked for.
     """
 
     table: pd.DataFrame
     history: pd.DataFrame
     facts: dict[str, Any]
     findings: pd.DataFrame = field(default_factory=FINDINGS.empty)
+    backtest: pd.DataFrame = field(default_factory=BACKTEST.empty)
+    backtest_weeks: pd.DataFrame = field(default_factory=BACKTEST_WEEKS.empty)
 
 
 def forecast_table(
@@ -180,15 +185,30 @@ def look_ahead(
     if periods is None:
         last = as_of + dt.timedelta(days=horizon)
         periods = between(as_of + dt.timedelta(days=1), last, asked.periods, asked.fiscal_year_start)
-    days = periods.days_after(as_of)
-    first = pd.Timestamp(as_of) - pd.to_timedelta(people["T"], unit="D")
-    groups = pd.DataFrame({"cohort": cohorts(first, asked.fiscal_year_start), "segment": people["segment"]})
-    cells = expect(base, people, correction(base, people), groups, days, settings.seed)
-    past = learn_past(daily, as_of, base.value_model.purchases_, cells.chance)
-    draws = simulate(cells, base, people, days, spread, past, past.seasonal(periods), settings.seed)
+    cells, past, draws = draw_ahead(base, people, daily, spread, as_of, settings, periods)
     table = forecast_table(draws, cells, periods, as_of, settings)
     came = history(daily, as_of, asked.periods, asked.fiscal_year_start)
     return Forecast(table, came, _facts(table, settings, as_of, currency, spread, past))
+
+
+def draw_ahead(
+    base: ModelBase,
+    people: pd.DataFrame,
+    daily: pd.DataFrame,
+    spread: Spread,
+    as_of: dt.date,
+    settings: Settings,
+    periods: Periods,
+) -> tuple[Cells, Past, Draws]:
+    """Expected and simulated revenue behind :func:`look_ahead`, with its parameters."""
+    days = periods.days_after(as_of)
+    first = pd.Timestamp(as_of) - pd.to_timedelta(people["T"], unit="D")
+    cohort = cohorts(first, settings.forecast.fiscal_year_start)
+    groups = pd.DataFrame({"cohort": cohort, "segment": people["segment"]})
+    cells = expect(base, people, correction(base, people), groups, days, settings.seed)
+    past = learn_past(daily, as_of, base.value_model.purchases_, cells.chance)
+    draws = simulate(cells, base, people, days, spread, past, past.seasonal(periods), settings.seed)
+    return cells, past, draws
 
 
 def correction(base: ModelBase, people: pd.DataFrame) -> FloatArray:
@@ -205,6 +225,7 @@ def _facts(
     whole = table[(table["group"] == "all") & (table["period"] == TOTAL)].iloc[0]
     figures = FORECAST.names[FORECAST.names.index("revenue") :]
     return {
+        "model": OURS,
         "as_of": as_of.isoformat(),
         "horizon_days": int(whole["days"]),
         "periods": settings.forecast.periods,

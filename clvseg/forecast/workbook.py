@@ -9,10 +9,17 @@ from typing import Any
 import pandas as pd
 
 from clvseg.forecast.view import Forecast
-from clvseg.frames import FORECAST, FORECAST_HISTORY, Table
+from clvseg.frames import BACKTEST, BACKTEST_WEEKS, FORECAST, FORECAST_HISTORY, Table
 
 _SHEETS = {"all": "Total", "cohort": "By cohort", "segment": "By segment"}
-_FORMATS = {"money": "#,##0.00", "customers": "#,##0", "days": "#,##0", "purchase days": "#,##0"}
+_FORMATS = {
+    "money": "#,##0.00",
+    "customers": "#,##0",
+    "days": "#,##0",
+    "purchase days": "#,##0",
+    "share": "0.0%",
+    "0..1": "0%",
+}
 _NOTES = "What is in it"
 # Excel shows this as the time of making; a rerun gives the same bytes.
 _MADE = dt.datetime(2000, 1, 1)
@@ -37,6 +44,9 @@ def write_workbook(forecast: Forecast, path: str | Path) -> None:
             rows = forecast.table[forecast.table["group"] == kind]
             _write_sheet(book, title, rows.drop(columns=["group"]), FORECAST)
         _write_sheet(book, "What came", forecast.history, FORECAST_HISTORY)
+        if len(forecast.backtest):
+            _write_sheet(book, "Backtest", forecast.backtest, BACKTEST)
+            _write_sheet(book, "Backtest by week", forecast.backtest_weeks, BACKTEST_WEEKS)
 
 
 def _write_notes(book: Any, forecast: Forecast) -> None:

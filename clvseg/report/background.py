@@ -107,9 +107,39 @@ def forecast_section(run: Run) -> Section | None:
         _forecast_table(run, kind, head, whole[whole["group"] == kind], "name")
         for kind, head in (("cohort", "First bought"), ("segment", "Segment"))
     ]
+    figures: tuple[str, ...] = ("forecast",)
+    if len(run.backtest):
+        figures = ("forecast", "tracking")
+        tables.append(_backtest_table(run))
     return Section(
-        "forecast", "Forecast", lead, points=(facts["basis"],), figures=("forecast",), tables=tuple(tables)
+        "forecast", "Forecast", lead, points=(facts["basis"],), figures=figures, tables=tuple(tables)
     )
+
+
+def _backtest_table(run: Run) -> Table:
+    """Errors and intervals of the totals forecast from earlier days."""
+    lines = tuple(
+        (
+            Cell(row.model),
+            Cell(words.count(row.weeks)),
+            Cell(words.count(row.origins)),
+            Cell(words.percent(row.mape)),
+            Cell(words.signed_percent(row.bias)),
+            *(
+                Cell(words.percent(share) if row.width_80 > 0 else "none")
+                for share in (row.coverage_80, row.width_80, row.weekly_80)
+            ),
+        )
+        for row in rows(run.backtest)
+    )
+    columns = (
+        *("Model", "Weeks ahead", "Origins", "Mean error of the total", "Bias"),
+        *(f"80{words.NBSP}% interval holds", "Its width / actual", "Single weeks held"),
+    )
+    ours = [row.model for row in rows(run.backtest)].index(run.facts["forecast"]["model"])
+    note = "All forecast the revenue of the customers known at each origin, from what was known then."
+    caption = "Forecasts from earlier days, against what came"
+    return Table("backtest", caption, columns, lines, marked=ours, note=note)
 
 
 def _forecast_table(run: Run, kind: str, head: str, frame: pd.DataFrame, label: str) -> Table:

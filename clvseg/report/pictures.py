@@ -348,7 +348,26 @@ def _forecast_figure(run: Run) -> dict[str, Figure]:
         for row in rows(ahead_of)
     ]
     draw = partial(charts.forecast_chart, past, ahead_of, unit=unit(run))
-    return {"forecast": Figure(draw, FULL_WIDTH, "Forecast of revenue. " + ". ".join(ahead_of["detail"]))}
+    label = "Forecast of revenue. " + ". ".join(ahead_of["detail"])
+    return {"forecast": Figure(draw, FULL_WIDTH, label), **_tracking_figure(run)}
+
+
+def _tracking_figure(run: Run) -> dict[str, Figure]:
+    """Cumulative revenue after the newest origin, as it came and as each model forecast it."""
+    weeks, currency = run.backtest_weeks, run.facts["currency"]
+    if weeks.empty:
+        return {}
+    newest = weeks[weeks["origin"] == weeks["origin"].max()]
+    ours = newest[newest["model"] == run.facts["forecast"]["model"]]
+    came = ours.assign(line="came", money=ours["cumulative_actual"])
+    said = newest.assign(line=newest["model"], money=newest["cumulative_revenue"])
+    frame = pd.concat([came, said])[["line", "week", "end", "money"]]
+    last = frame["week"] == frame["week"].max()
+    texts = frame["line"] + ": " + frame["money"].map(lambda value: words.money(value, currency))
+    frame["detail"] = texts.where(last, "")
+    title = f"Forecast from {words.day(newest['origin'].iloc[0])}, and what came"
+    draw = partial(charts.tracking_chart, frame, title=title, unit=unit(run))
+    return {"tracking": Figure(draw, FULL_WIDTH, f"{title}. " + ". ".join(frame.loc[last, "detail"]))}
 
 
 def _whole_periods(frame: pd.DataFrame, days: int) -> pd.DataFrame:

@@ -138,7 +138,7 @@ def log_forecast(run: Run, files: Path) -> str | None:
             return None
         with mlflow.start_run(run_id=found[0].info.run_id):
             mlflow.log_metrics(forecast_metrics(run))
-            for name in ("forecast", "forecast_history"):
+            for name in ("forecast", "forecast_history", "backtest", "backtest_weeks"):
                 mlflow.log_text(getattr(run, name).to_csv(index=False), f"tables/{name}.csv")
             mlflow.log_artifact(str(files / "forecast" / "forecast.xlsx"), "forecast")
             mlflow.log_artifact(str(files / "report.html"))
@@ -149,7 +149,12 @@ def forecast_metrics(run: Run) -> dict[str, float]:
     """Figures of a run's forecast by the names they have in MLflow."""
     facts = run.facts["forecast"]
     total = {f"forecast_{name}": float(value) for name, value in facts["total"].items()}
-    return {**total, "forecast_days": float(facts["horizon_days"])}
+    tested = {
+        f"forecast_{name}_{row.weeks}w": float(getattr(row, name))
+        for row in run.backtest[run.backtest["model"] == facts["model"]].itertuples()
+        for name in ("mape", "bias", "coverage_80", "width_80", "weekly_80")
+    }
+    return {**total, **tested, "forecast_days": float(facts["horizon_days"])}
 
 
 def _row_metrics(board: pd.DataFrame, target: str, model: str) -> dict[str, float]:

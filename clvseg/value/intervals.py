@@ -19,7 +19,7 @@ _CHURN_BINS = 8
 _VALUE_BINS = 3
 _MIN_ROWS = 50
 _TOTAL_FLOOR = 0.05
-_TOTAL_BLIND = 0.25
+TOTAL_BLIND = 0.25
 _SIMULATED = 4000
 
 
@@ -83,7 +83,7 @@ class ValueIntervals:
             value_edges=value_edges,
             mean=float(value.predict(panel.current).mean()),
             ranges=conformal_ranges(actual / predicted, category),
-            total_error=_total_error(value.errors),
+            total_error=total_error(value.errors),
             origins=len(panel.origins),
         )
 
@@ -97,7 +97,7 @@ class ValueIntervals:
         money = np.where(purchases > 0, rng.gamma(np.maximum(purchases, 1)), 0.0)
         ranges = conformal_ranges(money / mean, np.repeat(np.arange(len(gone)), _SIMULATED))
         edges = tuple(((gone[1:] + gone[:-1]) / 2).tolist())
-        return cls(edges, ((),) * len(gone), 1.0, ranges, _TOTAL_BLIND, 0)
+        return cls(edges, ((),) * len(gone), 1.0, ranges, TOTAL_BLIND, 0)
 
     def predict(
         self, predicted: FloatArray, churn_probability: FloatArray, level: float = LEVEL
@@ -208,7 +208,7 @@ def conformal_ranges(
     return tuple(tuple(ranges) for ranges in zip(*found, strict=True))
 
 
-def _total_error(errors: OriginErrors) -> float:
+def total_error(errors: OriginErrors) -> float:
     """Standard error of the log total: what the correction left, and chance among customers."""
     left = np.add(errors.purchases, errors.spend) - errors.correction
     return float(np.sqrt(np.mean(left**2) + errors.chance**2 + _TOTAL_FLOOR**2))

@@ -10,7 +10,7 @@ import pytest
 import clvseg
 from clvseg.config import Settings
 from clvseg.data.datasets import load_dataset
-from clvseg.frames import FORECAST, FORECAST_HISTORY
+from clvseg.frames import BACKTEST, FORECAST, FORECAST_HISTORY
 from clvseg.run import Run
 
 
@@ -22,6 +22,7 @@ def folder(tmp_path_factory):
         "horizon": "26w",
         "output": str(place / "output"),
         "data": {"source": "dataset:cdnow_sample", "currency": "USD", "columns": {"time": "date"}},
+        "forecast": {"origins": 1},
         "tracking": {"uri": f"sqlite:///{place / 'mlflow.db'}", "registry": False},
     }
     with pytest.MonkeyPatch.context() as patch:
@@ -37,7 +38,8 @@ def told(folder):
 
     from clvseg.cli import app
 
-    found = CliRunner().invoke(app, ["forecast", folder[1].folder, "--periods", "quarter", "--json"])
+    asked = ["forecast", folder[1].folder, "--periods", "quarter", "--backtest", "--json"]
+    found = CliRunner().invoke(app, asked)
     assert found.exit_code == 0, found.stderr
     return json.loads(found.stdout)
 
@@ -65,6 +67,10 @@ def test_the_verb_writes_what_it_prints(folder, told):
     report = (place / "output" / "latest" / "report.html").read_text(encoding="utf-8")
     assert 'id="forecast"' in report
     assert "1998 Q4" in report
+    assert "Forecasts from earlier days" in report
+    tested = pd.DataFrame(told["backtest"])
+    assert set(tested["model"]) == {"clvseg forecast", "lifetimes BG/NBD", "seasonal naive", "ETS", "ARIMA"}
+    assert list(pd.read_csv(to / "backtest.csv").columns) == BACKTEST.names
 
 
 def test_the_workbook_holds_numbers_as_numbers(folder, told):
@@ -75,6 +81,7 @@ def test_the_workbook_holds_numbers_as_numbers(folder, told):
     sheets = ET.fromstring(book.read("xl/workbook.xml")).findall(".//m:sheet", spaces)
     assert [one.get("name") for one in sheets] == [
         *("What is in it", "Total", "By cohort", "By segment", "What came"),
+        *("Backtest", "Backtest by week"),
     ]
     cells = ET.fromstring(book.read("xl/worksheets/sheet2.xml")).findall(".//m:c", spaces)
     numbers = [float(c.find("m:v", spaces).text) for c in cells if c.get("t") != "s"]
@@ -85,10 +92,17 @@ def test_the_workbook_holds_numbers_as_numbers(folder, told):
 
 def test_a_rerun_gives_the_same_bytes(folder, told, cli):
     place, published = folder
-    names = ("forecast.parquet", "forecast.csv", "history.csv", "forecast.xlsx", "forecast.json")
+    names = (
+        "forecast.parquet",
+        "forecast.csv",
+        "history.csv",
+        "forecast.xlsx",
+        "forecast.json",
+        "backtest.csv",
+    )
     to = place / "output" / "latest" / "forecast"
     before = [(to / name).read_bytes() for name in names]
-    found = cli("forecast", published.folder, "--periods", "quarter")
+    found = cli("forecast", published.folder, "--periods", "quarter", "--backtest")
     assert found.code == 0, found.err
     assert [(to / name).read_bytes() for name in names] == before
     assert f"{told['facts']['total']['revenue']:,.0f}" in found.out
@@ -101,6 +115,7 @@ def test_forecasts_of_runs_compare_in_mlflow(folder, told):
     client = import_mlflow().MlflowClient(f"sqlite:///{place / 'mlflow.db'}")
     metrics = client.get_run(published.run_id).data.metrics
     assert metrics["forecast_revenue"] == pytest.approx(told["facts"]["total"]["revenue"])
+    assert 0 < metrics["forecast_mape_13w"] < 1
     assert metrics["forecast_low_80"] < metrics["forecast_revenue"] < metrics["forecast_high_80"]
 
 
