@@ -1031,7 +1031,7 @@ def _print_drift(drift: Drift) -> None:
         for r in _rows(drift.realised)
     ]
     title = f"What came in the {facts['compared_days']} days after {facts['as_of']} against the prediction"
-    columns = ["segment", "customers", "predicted", "came", "ratio (95 % interval)", "P(active)", "active"]
+    columns = ["segment", "customers", "predicted", "came", "ratio (95 %)", "P(active)", "active"]
     _table(title, columns, rows)
     scores = drift.stability[drift.stability["kind"] == "score"]
     inputs = drift.stability[drift.stability["kind"] == "input"].head(8)

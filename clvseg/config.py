@@ -357,6 +357,9 @@ class SegmentSettings(_Section):
     margin: float = Field(
         0.1, ge=0, lt=1, description="how far past a segment's edge a later score must lie to leave it"
     )
+    keep_names_of: str | None = Field(
+        None, description="folder of an earlier run whose clusters give these their names where they agree"
+    )
     attributes: dict[str, AttributeSettings] = Field({}, description="files of what else is known")
     table: TableSettings = TableSettings()
     scorecard: ScorecardSettings = ScorecardSettings()
@@ -484,7 +487,9 @@ class Settings(_Section):
             name: one.model_copy(update={"source": root(one.source)})
             for name, one in self.segments.attributes.items()
         }
-        segments = self.segments.model_copy(update={"attributes": attributes})
+        segments = self.segments.model_copy(
+            update={"attributes": attributes, "keep_names_of": root(self.segments.keep_names_of)}
+        )
         return self.model_copy(update={"output": root(self.output), "data": data, "segments": segments})
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -90,7 +92,7 @@ def learn(transactions: Transactions, as_of: dt.date, horizon_days: int, setting
         When the purchase and spend models cannot be fitted.
     """
     seed = settings.seed
-    segmentation = _segmentation(settings)
+    segmentation, named = _segmentation(settings), _earlier_segmentation(settings)
     panel, base = build_panel(transactions, as_of, horizon_days, value_fitter(settings.value))
     with ThreadPoolExecutor(max_workers=2) as pool:  # each uses one thread, outside of Python's lock
         boosting_value = pool.submit(HybridValueModel(seed, settings.value.boosting).fit, panel)
@@ -114,7 +116,10 @@ def learn(transactions: Transactions, as_of: dt.date, horizon_days: int, setting
         )
     if settings.segments.method != "value":
         segmentation.set_params(inputs=_inputs(settings, people))
-    return Learned(panel, base, hybrid, churn, intervals, segmentation.fit(people, earlier=earlier), people)
+    segmentation.fit(people, earlier=earlier)
+    if named is not None:
+        segmentation.keep_names(named, people)
+    return Learned(panel, base, hybrid, churn, intervals, segmentation, people)
 
 
 def _segmentation(settings: Settings) -> Segmentation:
@@ -133,6 +138,22 @@ def _segmentation(settings: Settings) -> Segmentation:
         high_risk=settings.churn.high,
         seed=settings.seed,
     )
+
+
+def _earlier_segmentation(settings: Settings) -> Segmentation | None:
+    """That of the run whose names are to be kept."""
+    folder = settings.segments.keep_names_of
+    if folder is None:
+        return None
+    try:
+        raw = json.loads((Path(folder) / "models" / "segmentation.json").read_text(encoding="utf-8"))
+        return Segmentation.from_dict(raw)
+    except (OSError, KeyError) as error:
+        raise ConfigError(
+            f"segments.keep_names_of: {folder} holds no segments of a transaction log.",
+            found=error.strerror if isinstance(error, OSError) else "other segments.",
+            hint="name the folder of a run, as `clvseg fit` printed it; leave it out for the first fit.",
+        ) from None
 
 
 def _inputs(settings: Settings, people: pd.DataFrame) -> tuple[str, ...]:

@@ -81,6 +81,8 @@ def measure_drift(run: Run, transactions: Transactions, people: pd.DataFrame) ->
     DataError
         When the log ends no later than the run's, or holds few of its customers.
     """
+    if "reference" not in run.models:
+        raise DataError("the run does not know how its customers were spread.", hint="fit it anew.")
     until = transactions.last_day
     elapsed = (until - run.as_of).days
     if elapsed < 1:

@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from clvseg.segments.choice import choose_number
 from clvseg.segments.hold import moved, stay
+from clvseg.segments.matching import match_names
 from clvseg.segments.naming import name_clusters
 from clvseg.segments.partitions import (
     Labels,
@@ -135,6 +136,26 @@ class Clusters(BaseEstimator):
         """
         named = np.array(self.names_)[self.labels(frame)]
         return pd.Series(named, index=frame.index, name="cluster", dtype="str")
+
+    def keep_names(self, earlier: Clusters, frame: pd.DataFrame) -> dict[str, str]:
+        """Take over the names of earlier clusters that these continue.
+
+        Parameters
+        ----------
+        earlier : Clusters
+            Fitted before; assigns the customers of `frame` as it would have then.
+        frame : DataFrame
+            As in :meth:`fit`.
+
+        Returns
+        -------
+        dict of str to str
+            Present name to the one kept; see :func:`clvseg.segments.matching.match_names`.
+        """
+        names = {name: name for name in self.names_}
+        names |= match_names(self.assign(frame), earlier.assign(frame))
+        self.names_ = [names[name] for name in self.names_]
+        return names
 
     def hold(self, frame: pd.DataFrame, assigned: pd.Series, previous: pd.Series, margin: float) -> pd.Series:
         """Keep customers in their previous cluster while they are near it.

@@ -196,6 +196,25 @@ class Segmentation(BaseEstimator):
             for name in dict.fromkeys(names.tolist())
         }
 
+    def keep_names(self, earlier: Segmentation, frame: pd.DataFrame) -> Segmentation:
+        """Take over the names of an earlier segmentation's clusters that these continue.
+
+        Segments by value are named by the table, so theirs stay anyway.
+
+        Parameters
+        ----------
+        earlier : Segmentation
+            Fitted before.
+        frame : DataFrame
+            As in :meth:`fit`.
+        """
+        self.clusters_.keep_names(earlier.clusters_, frame)
+        if self.groups_ is not None and earlier.groups_ is not None:
+            names = self.groups_.keep_names(earlier.groups_, frame)
+            self.names_ = [names[name] for name in self.names_]
+            self.cell_of_ = {names[name]: cell for name, cell in self.cell_of_.items()}
+        return self
+
     def assign(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Assign customers, those of :meth:`fit` or others.
 
