@@ -583,6 +583,10 @@ def _print_forecast(found: Forecast) -> None:
     everybody = found.table[found.table["group"] == "all"]
     title = f"Revenue of the {everybody['customers'].iloc[0]:,} customers known on {found.facts['as_of']}"
     _table(title, ["period", *columns], [line(row.period, row) for row in _rows(everybody)])
+    if found.facts["new_customers"]:
+        title = f"With {found.facts['new_customers']:,} customers who are expected to come"
+        with_new = found.table[found.table["group"] == "everybody"]
+        _table(title, ["period", *columns], [line(row.period, row) for row in _rows(with_new)])
     whole = found.table[found.table["period"] == "total"]
     for kind in ("cohort", "segment"):
         rows = [line(row.name, row) for row in _rows(whole[whole["group"] == kind])]

@@ -328,6 +328,9 @@ class ForecastSettings(_Section):
     periods: Literal["week", "month", "quarter"] = Field("month", description="length of a period")
     horizon: Duration | None = Field(None, description="how far to look ahead; default: the run's horizon")
     fiscal_year_start: int = Field(1, ge=1, le=12, description="month in which the fiscal year begins")
+    acquisition: str | None = Field(
+        None, description="CSV plan of customers to come (start, customers); default: ETS on those who came"
+    )
     origins: int = Field(6, ge=1, le=24, description="earlier days that --backtest forecasts from")
     tax: float = Field(0.0, ge=0, lt=1, description="rate of the tax that the amounts include")
     returns: float = Field(0.0, ge=0, lt=1, description="share of revenue sent back later, not in the data")
@@ -490,7 +493,9 @@ class Settings(_Section):
         segments = self.segments.model_copy(
             update={"attributes": attributes, "keep_names_of": root(self.segments.keep_names_of)}
         )
-        return self.model_copy(update={"output": root(self.output), "data": data, "segments": segments})
+        forecast = self.forecast.model_copy(update={"acquisition": root(self.forecast.acquisition)})
+        changed = {"output": root(self.output), "data": data, "segments": segments, "forecast": forecast}
+        return self.model_copy(update=changed)
 
 
 def _explain(item: Any) -> str:

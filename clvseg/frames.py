@@ -549,13 +549,13 @@ _ENDS = tuple(
     for level in (50, 80, 95)
     for side in ("low", "high")
 )
-# What today's customers will bring; rows of one group and period add up to those of another.
+# What customers will bring; cohorts and segments add up to all, all and new to everybody.
 FORECAST = Table(
     "forecast",
     (
-        Column("group", "text", "", "all, cohort or segment"),
-        Column("name", "text", "", "when the cohort first bought, the segment's name, or all"),
-        Column("customers", "int", "customers", "how many are known on the run's last day"),
+        Column("group", "text", "", "all known customers, cohort or segment of them, new, or everybody"),
+        Column("name", "text", "", "when the cohort first bought, the segment's name, or the group again"),
+        Column("customers", "int", "customers", "known on the run's last day; of new: expected to come"),
         Column("period", "text", "", "name of the period, or total: all periods together"),
         Column("start", "date", "", "first day"),
         Column("end", "date", "", "last day"),

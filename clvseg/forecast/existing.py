@@ -59,11 +59,14 @@ class Draws:
         Expected revenue: the mean over the draws.
     value : dict of str to ndarray, shape (groups, draws, periods)
         Revenue.
+    level : ndarray, shape (draws, periods)
+        What the expectation of everybody is multiplied by, season included.
     """
 
     names: dict[str, list[str]]
     mean: dict[str, FloatArray]
     value: dict[str, FloatArray]
+    level: FloatArray
 
 
 def expect(
@@ -173,7 +176,7 @@ def simulate(
         for kind in kinds:
             mean[kind][codes[kind][place]] += wanted
             value[kind][codes[kind][place]] += drawn
-    return Draws(names, mean, value)
+    return Draws(names, mean, value, common * seasonal)
 
 
 def _group_levels(

@@ -111,7 +111,7 @@ def weekly_tracking(daily: pd.DataFrame, as_of: dt.date, model: PurchaseModel) -
     acquired = daily[~repeat]
     age = (pd.Timestamp(as_of) - acquired["first_day"]).dt.days.to_numpy(dtype=np.float64)
     edges = WEEK * np.arange(count, -1, -1.0)  # days before as_of at which weeks begin; the last is 0
-    upto = _expected_by_age(model, np.maximum(age[:, None] - edges[None, :], 0.0))
+    upto = expected_by_age(model, np.maximum(age[:, None] - edges[None, :], 0.0))
     expected = acquired["purchases"].to_numpy(dtype=np.float64) @ np.diff(upto, axis=1)
     middle = pd.Timestamp(as_of) - pd.to_timedelta(edges[1:] + WEEK // 2, unit="D")
     return pd.DataFrame(
@@ -124,7 +124,7 @@ def weekly_tracking(daily: pd.DataFrame, as_of: dt.date, model: PurchaseModel) -
     )
 
 
-def _expected_by_age(model: PurchaseModel, ages: FloatArray) -> FloatArray:
+def expected_by_age(model: PurchaseModel, ages: FloatArray) -> FloatArray:
     """Repeat purchases of a new customer by an age; between whole weeks along a straight line."""
     grid = np.unique(np.concatenate([np.arange(0.0, WEEK), np.arange(WEEK, ages.max() + WEEK, WEEK)]))
     known = np.array([model.expected_purchases_new(float(age)) if age > 0 else 0.0 for age in grid])

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from clvseg.boosting import FloatArray
 from clvseg.config import ForecastSettings, Settings, parse_duration
+from clvseg.forecast.coming import Coming, expect_coming
 from clvseg.forecast.errors import Spread
 from clvseg.forecast.existing import Cells, Draws, expect, simulate
 from clvseg.forecast.past import Past, history, learn_past
@@ -36,8 +39,10 @@ class Forecast:
     facts : dict
         ``model`` (its name in the backtest), ``as_of`` (ISO date), ``horizon_days``, ``periods`` (their
         kind), ``currency`` (may be None), ``basis`` (what the figures include, in words), ``total`` (dict
-        ``revenue``, ``low_80`` ... , of all periods), ``spread`` and ``past`` (what the intervals are made
-        of; see :class:`clvseg.forecast.errors.Spread` and :class:`clvseg.forecast.past.Past`).
+        ``revenue``, ``low_80`` ... , of all periods and known customers), ``everybody`` (the same with
+        customers to come), ``new_customers`` (how many are expected), ``spread`` and ``past`` (what the
+        intervals are made of; see :class:`clvseg.forecast.errors.Spread` and
+        :class:`clvseg.forecast.past.Past`).
     findings : DataFrame
         :data:`clvseg.frames.FINDINGS`.
     backtest, backtest_weeks : DataFrame
@@ -53,14 +58,16 @@ class Forecast:
 
 
 def forecast_table(
-    draws: Draws, cells: Cells, periods: Periods, as_of: dt.date, settings: Settings
+    draws: Draws, cells: Cells, coming: Coming, periods: Periods, as_of: dt.date, settings: Settings
 ) -> pd.DataFrame:
-    """Periods and their total, of all customers, of each cohort and of each segment.
+    """Periods and their total, of known customers, their cohorts and segments, of new ones and of everybody.
 
     Parameters
     ----------
     draws, cells : Draws, Cells
         Simulated and expected revenue.
+    coming : Coming
+        The same of customers not yet acquired.
     periods : Periods
         Which.
     as_of : date
@@ -80,13 +87,12 @@ def forecast_table(
     discount = (1 + settings.value.discount_rate) ** (-middle / YEAR)
     kept = net_share(settings.forecast)
     parts = []
-    for kind, name, mean, value in _groups(draws):
-        mine = cells.names if kind == "all" else cells.names[cells.names[kind] == name]
+    for kind, name, customers, mean, value in _groups(draws, cells, coming):
         margin = settings.value.margin * kept * mean
         part = frame.assign(
             group=kind,
             name=name,
-            customers=int(mine["customers"].sum()),
+            customers=customers,
             revenue=_with_total(mean),
             net_revenue=_with_total(kept * mean),
             margin=_with_total(margin),
@@ -97,15 +103,21 @@ def forecast_table(
     return FORECAST.conform(pd.concat(parts, ignore_index=True))
 
 
-def _groups(draws: Draws) -> list[tuple[str, str, FloatArray, FloatArray]]:
-    """Kind, name, mean per period and draws of everything that has rows."""
-    found = [("all", "all", draws.mean["segment"].sum(axis=0), draws.value["segment"].sum(axis=0))]
+def _groups(
+    draws: Draws, cells: Cells, coming: Coming
+) -> Iterator[tuple[str, str, NDArray[np.int64], FloatArray, FloatArray]]:
+    """Kind, name, customers, mean per period and draws of everything that has rows."""
+    periods = len(coming.mean) + 1
+    mean, value = draws.mean["segment"].sum(axis=0), draws.value["segment"].sum(axis=0)
+    known = np.full(periods, cells.names["customers"].sum())
+    new = np.round(_with_total(coming.customers)).astype(np.int64)
+    yield "all", "all", known, mean, value
+    yield "new", "new", new, coming.mean, coming.value
+    yield "everybody", "everybody", known + new, mean + coming.mean, value + coming.value
     for kind, names in draws.names.items():
-        found += [
-            (kind, name, mean, value)
-            for name, mean, value in zip(names, draws.mean[kind], draws.value[kind], strict=True)
-        ]
-    return found
+        for place, name in enumerate(names):
+            mine = cells.names.loc[cells.names[kind] == name, "customers"].sum()
+            yield kind, name, np.full(periods, mine), draws.mean[kind][place], draws.value[kind][place]
 
 
 def _with_total(values: FloatArray) -> FloatArray:
@@ -138,12 +150,14 @@ def basis(settings: Settings) -> str:
     asked, value = settings.forecast, settings.value
     tax = f"includes tax of {asked.tax:.4g} of the net price" if asked.tax else "no tax is taken out"
     returns = f"{asked.returns:.4g} of it is expected back" if asked.returns else "no later returns expected"
+    source = "the plan of acquisition" if asked.acquisition else "ETS on weekly acquisition so far"
     same_day = "net of refunds of the same day" if settings.data.refunds == "net" else "refunds left out"
     return (
-        f"Revenue of customers known by the last day, as in the data, {same_day}; {tax}, {returns}: "
+        f"Revenue as in the data, {same_day}; {tax}, {returns}: "
         f"net_revenue is {net_share(asked):.4g} of revenue. margin is {value.margin:.4g} of net_revenue, "
         f"present_value is margin discounted at {value.discount_rate:.4g} a year from the middle of each "
-        "period to the last known day. Expected figures are means and add up; ends of intervals do not."
+        "period to the last known day. Group all is customers known by the last day; new is those to come, "
+        f"by {source}; everybody is both. Expected figures are means and add up; ends of intervals do not."
     )
 
 
@@ -186,7 +200,9 @@ def look_ahead(
         last = as_of + dt.timedelta(days=horizon)
         periods = between(as_of + dt.timedelta(days=1), last, asked.periods, asked.fiscal_year_start)
     cells, past, draws = draw_ahead(base, people, daily, spread, as_of, settings, periods)
-    table = forecast_table(draws, cells, periods, as_of, settings)
+    rng = np.random.default_rng(settings.seed + 1)
+    coming = expect_coming(base, daily, as_of, periods, draws.level, asked.acquisition, rng)
+    table = forecast_table(draws, cells, coming, periods, as_of, settings)
     came = history(daily, as_of, asked.periods, asked.fiscal_year_start)
     return Forecast(table, came, _facts(table, settings, as_of, currency, spread, past))
 
@@ -222,16 +238,18 @@ def _facts(
     table: pd.DataFrame, settings: Settings, as_of: dt.date, currency: str | None, spread: Spread, past: Past
 ) -> dict[str, Any]:
     """Single facts of a forecast; see :class:`Forecast`."""
-    whole = table[(table["group"] == "all") & (table["period"] == TOTAL)].iloc[0]
+    whole: Any = table[table["period"] == TOTAL].drop_duplicates("group").set_index("group")
     figures = FORECAST.names[FORECAST.names.index("revenue") :]
     return {
         "model": OURS,
         "as_of": as_of.isoformat(),
-        "horizon_days": int(whole["days"]),
+        "horizon_days": int(whole.loc["all", "days"]),
         "periods": settings.forecast.periods,
         "currency": currency,
         "basis": basis(settings),
-        "total": {name: float(whole[name]) for name in figures},
+        "total": {name: float(whole.loc["all", name]) for name in figures},
+        "everybody": {name: float(whole.loc["everybody", name]) for name in figures},
+        "new_customers": int(whole.loc["new", "customers"]),
         "spread": asdict(spread),
         "past": asdict(past),
     }

@@ -11,7 +11,13 @@ import pandas as pd
 from clvseg.forecast.view import Forecast
 from clvseg.frames import BACKTEST, BACKTEST_WEEKS, FORECAST, FORECAST_HISTORY, Table
 
-_SHEETS = {"all": "Total", "cohort": "By cohort", "segment": "By segment"}
+_SHEETS = {
+    "all": "Known customers",
+    "cohort": "By cohort",
+    "segment": "By segment",
+    "new": "New customers",
+    "everybody": "Everybody",
+}
 _FORMATS = {
     "money": "#,##0.00",
     "customers": "#,##0",

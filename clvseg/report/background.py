@@ -101,8 +101,16 @@ def forecast_section(run: Run) -> Section | None:
         "It is the mean over everything that may happen, which lies above the sum of the customers' "
         "predictions: those are the middle."
     )
+    if facts["new_customers"]:
+        lead += (
+            f" With {words.customers(facts['new_customers'])} who are expected to come it is "
+            f"{words.money(facts['everybody']['revenue'], currency)}."
+        )
     whole = run.forecast[run.forecast["period"] == "total"]
     tables = [_forecast_table(run, "all", "Period", run.forecast[run.forecast["group"] == "all"], "period")]
+    if facts["new_customers"]:
+        everybody = run.forecast[run.forecast["group"] == "everybody"]
+        tables.append(_forecast_table(run, "everybody", "Period", everybody, "period"))
     tables += [
         _forecast_table(run, kind, head, whole[whole["group"] == kind], "name")
         for kind, head in (("cohort", "First bought"), ("segment", "Segment"))
@@ -160,7 +168,8 @@ def _forecast_table(run: Run, kind: str, head: str, frame: pd.DataFrame, label: 
     intervals = tuple(f"{n}{words.NBSP}% interval" for n in (50, 80, 95))
     columns = (head, f"Revenue, {unit}", *intervals, f"Margin, {unit}", f"Present value, {unit}")
     captions = {
-        "all": "Revenue by period",
+        "all": "Revenue of today's customers by period",
+        "everybody": "With customers who are expected to come",
         "cohort": "All periods, by cohort",
         "segment": "All periods, by segment",
     }

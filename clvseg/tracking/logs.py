@@ -154,6 +154,7 @@ def forecast_metrics(run: Run) -> dict[str, float]:
         for row in run.backtest[run.backtest["model"] == facts["model"]].itertuples()
         for name in ("mape", "bias", "coverage_80", "width_80", "weekly_80")
     }
+    total |= {f"forecast_everybody_{name}": float(value) for name, value in facts["everybody"].items()}
     return {**total, **tested, "forecast_days": float(facts["horizon_days"])}
 
 

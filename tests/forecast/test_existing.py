@@ -10,6 +10,7 @@ from clvseg.config import Settings, ValueSettings
 from clvseg.data.features import customer_features
 from clvseg.data.simulate import simulate_transactions
 from clvseg.data.transactions import Transactions
+from clvseg.forecast.coming import Coming
 from clvseg.forecast.errors import Spread, group_error, level_draws, parameter_draws
 from clvseg.forecast.existing import expect, simulate
 from clvseg.forecast.past import Past
@@ -89,7 +90,8 @@ def test_the_table_adds_up_and_intervals_are_nested(known, cells):
         "forecast": {"tax": 0.25, "returns": 0.1},
         "value": {"margin": 0.5, "discount_rate": 0.2},
     }
-    table = forecast_table(draws, cells, periods, as_of, Settings.make(asked))
+    none = Coming(np.zeros(4), np.zeros(4), np.zeros((1_000, 4)))
+    table = forecast_table(draws, cells, none, periods, as_of, Settings.make(asked))
     assert list(table.columns) == FORECAST.names
     for kind in ("cohort", "segment"):
         mine = table[table["group"] == kind].groupby("period", sort=False)

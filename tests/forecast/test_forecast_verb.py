@@ -80,8 +80,8 @@ def test_the_workbook_holds_numbers_as_numbers(folder, told):
     spaces = {"m": "http://schemas.openxmlformats.org/spreadsheetml/2006/main"}
     sheets = ET.fromstring(book.read("xl/workbook.xml")).findall(".//m:sheet", spaces)
     assert [one.get("name") for one in sheets] == [
-        *("What is in it", "Total", "By cohort", "By segment", "What came"),
-        *("Backtest", "Backtest by week"),
+        *("What is in it", "Known customers", "By cohort", "By segment", "New customers", "Everybody"),
+        *("What came", "Backtest", "Backtest by week"),
     ]
     cells = ET.fromstring(book.read("xl/worksheets/sheet2.xml")).findall(".//m:c", spaces)
     numbers = [float(c.find("m:v", spaces).text) for c in cells if c.get("t") != "s"]
