@@ -154,11 +154,11 @@ def million() -> None:
     spread = Spread(0.1, 364, 0.05, 0.05, True)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     start, own = time.perf_counter(), time.process_time()
-    found = finance.look_ahead(base, people, daily, spread, tx.last_day, settings)
+    finance.look_ahead(base, people, daily, spread, tx.last_day, settings)
     seconds, used = time.perf_counter() - start, time.process_time() - own
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(
-        f"{len(people):,} customers, {len(found.table):,} rows: {seconds:.1f} s, {used:.1f} s of them at work; "
+        f"{len(people):,} customers: {seconds:.1f} s, {used:.1f} s of them at work; "
         f"peak {before:.1f} GB before, {after:.1f} GB after"
     )
 
