@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -98,6 +98,15 @@ class Panel:
                 names.append(name)
         return names
 
+    def resample(self, most: int, seed: int) -> Panel:
+        """Draw customers with replacement, with all their rows; as many as there are, but `most` at most."""
+        codes, unique = pd.factorize(self.rows.index)
+        drawn = np.random.default_rng(seed).integers(0, len(unique), min(most, len(unique)))
+        rows = np.repeat(np.arange(len(codes)), np.bincount(drawn, minlength=len(unique))[codes])
+        return replace(
+            self, rows=self.rows.iloc[rows], origin=self.origin[rows], outcome=self.outcome.iloc[rows]
+        )
+
     def per_origin(self, values: FloatArray) -> FloatArray:
         """Mean of `values` (rows,) at each origin, shape (origins,)."""
         return np.bincount(self.origin, values) / np.bincount(self.origin)
@@ -183,6 +192,19 @@ def boost(
     for (_, held_out), booster in zip(splits, history["cvbooster"].boosters, strict=True):
         raw[held_out] = booster.predict(values[held_out], raw_score=True, num_iteration=rounds)
     return Boosted(lgb.train(parameters, dataset(), rounds), raw)
+
+
+def retrain(
+    booster: lightgbm.Booster, rows: pd.DataFrame, target: FloatArray, start: FloatArray | None, seed: int
+) -> lightgbm.Booster:
+    """Train a booster of :func:`boost` anew on other rows: same settings, as many rounds, another seed."""
+    import lightgbm as lgb
+
+    settings = {**booster.params, "seed": seed}
+    rounds = settings.pop("num_iterations", booster.num_trees())
+    names = booster.feature_name()
+    values = rows[names].to_numpy(dtype=np.float64)
+    return lgb.train(settings, lgb.Dataset(values, target, init_score=start, feature_name=names), rounds)
 
 
 def sureness(panel: Panel, gained: FloatArray) -> dict[str, float]:

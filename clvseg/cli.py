@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from clvseg import __version__
-from clvseg.errors import ClvsegError
+from clvseg.errors import ClvsegError, ConfigError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -407,11 +407,33 @@ def movement(
 
 
 @app.command()
-def explain(code: Annotated[str, typer.Argument(help="a finding's code, like CLV003")]) -> None:
-    """Say what a finding means and what to do about it."""
-    from clvseg import workflow
+def explain(
+    what: Annotated[
+        str, typer.Argument(metavar="CODE|RUN", help="a finding's code, like CLV003, or the folder of a run")
+    ],
+    customer: Annotated[
+        str | None, typer.Option("--customer", metavar="ID", help="of the run: whose predictions to explain")
+    ] = None,
+    chart: Annotated[Path | None, typer.Option(help="waterfalls to write: .svg, .png or .html")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a finding means and what to do, or why a customer of a run has this value and risk."""
+    from clvseg import results, workflow
 
-    print(workflow.explain_finding(code))
+    if customer is not None:
+        story, lines = results.explain_customer(Path(what), customer, chart)
+        if as_json:
+            _print_json(story)
+        else:
+            print("\n".join(lines))
+        return
+    if Path(what).is_dir():
+        raise ConfigError(f"whom to explain of {what}?", hint="name a customer with --customer ID.")
+    text = workflow.explain_finding(what)
+    if as_json:
+        _print_json({"code": what.upper(), "text": text})
+    else:
+        print(text)
 
 
 runs = typer.Typer(no_args_is_help=True, help="List and compare the runs that MLflow keeps.")

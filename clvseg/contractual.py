@@ -12,12 +12,20 @@ from scipy.stats import t as student
 
 from clvseg import __version__, checks
 from clvseg.boosting import FloatArray
+from clvseg.churn.contract import ContractModel
 from clvseg.churn.hazard import kaplan_meier
 from clvseg.config import Settings
 from clvseg.contract import judging
 from clvseg.contract.scorer import ContractScorer, learn, newest_day
 from clvseg.data.customers import CustomerTable
-from clvseg.explain.columns import ColumnReasons, column_drivers, contributions, segment_columns
+from clvseg.explain import driver_stability
+from clvseg.explain.columns import (
+    ColumnReasons,
+    column_drivers,
+    contributions,
+    segment_columns,
+    tidy_columns,
+)
 from clvseg.frames import CONTRACT_SEGMENTS, SURVIVAL
 from clvseg.run import Run, table_names
 from clvseg.segments.contract import ContractSegments
@@ -26,6 +34,7 @@ Step = Callable[[str], None]
 
 LEVEL = 0.8
 SHAP_SAMPLE = 5_000
+REFITS, REFIT_CUSTOMERS = 3, 5_000
 MIN_CURVE = 50
 
 
@@ -76,8 +85,14 @@ def fit(settings: Settings, source: Any, progress: Step) -> Run:
     scores = scorer.score(now)
     people = scorer.people(now).assign(segment=scores["segment"].to_numpy())
     parts, rows = _contributions(scorer, there)
+    explained = there.columns.iloc[rows]
+    progress("Refitting to see how stable the drivers are")
+    drivers, agreement = driver_stability(
+        column_drivers(parts, explained),
+        [_refit_drivers(labelled, explained, settings.seed + draw) for draw in range(1, REFITS + 1)],
+    )
     names = people.loc[there.columns.index[rows], "segment"]
-    segment_drivers, reasons = segment_columns(parts, there.columns.iloc[rows], names)
+    segment_drivers, reasons = segment_columns(parts, explained, names)
     staying = people[(now.left != 1).to_numpy()]
     segments = _segments(scorer.segmentation, staying, reasons)
     judged = judging.accuracy(labelled, unseen, how, settings)
@@ -93,12 +108,17 @@ def fit(settings: Settings, source: Any, progress: Step) -> Run:
         "gates": judged["gates"],
         "findings": checks.findings_frame(findings),
         "calibration": judged["calibration"],
-        "drivers": column_drivers(parts, there.columns.iloc[rows]),
+        "drivers": drivers,
+        "contributions": tidy_columns(parts, explained),
+        "customers": now.columns.reset_index(
+            names="customer_id" if "customer_id" not in now.columns else "key"
+        ),
         "segment_drivers": segment_drivers,
         "holdout": judging.holdout(labelled, unseen),
         "survival": survival,
     }
     facts = judged["facts"] | _facts(table, settings, staying, now, unseen.totals)
+    facts["driver_agreement"] = agreement
     return Run(settings, facts, table.profile, scorer.to_dict(), **(empty | tables))
 
 
@@ -152,6 +172,14 @@ def _contributions(scorer: ContractScorer, there: CustomerTable) -> tuple[pd.Dat
     rng = np.random.default_rng(scorer.settings.seed)
     rows = np.sort(rng.permutation(len(there.columns))[:SHAP_SAMPLE])
     return contributions(scorer.churn, there.columns.iloc[rows]), rows
+
+
+def _refit_drivers(labelled: CustomerTable, explained: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Drivers of a risk model fitted anew to other customers: half of them, at most 5,000."""
+    rows = np.random.default_rng(seed).permutation(len(labelled.left))
+    drawn = labelled.take(np.sort(rows[: min(len(rows) // 2, REFIT_CUSTOMERS)]))
+    model = ContractModel(seed).fit(drawn.columns, drawn.left.to_numpy())
+    return column_drivers(contributions(model, explained), explained)
 
 
 def _segments(segmentation: ContractSegments, people: pd.DataFrame, reasons: dict[str, str]) -> pd.DataFrame:

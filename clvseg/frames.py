@@ -664,6 +664,26 @@ IMPORTANCES = Table(
     ),
 )
 
+# SHAP values, one row per customer, model and feature.
+CONTRIBUTIONS = Table(
+    "contributions",
+    (
+        Column("customer_id", "id", "", "the customer"),
+        Column("model", "text", "", "churn or value"),
+        Column(
+            "feature",
+            "text",
+            "",
+            "its name; probability model: the purchase model's part; base: the start",
+        ),
+        Column("value", "float", "as the feature", "the customer's; for the purchase model its forecast"),
+        Column(
+            "entry", "text", "", "the customer's own where the feature is a text or not given; else empty"
+        ),
+        Column("contribution", "float", "log-odds, or log of money", "what it adds to the raw score"),
+    ),
+)
+
 FINDINGS = Table(
     "findings",
     (

@@ -28,6 +28,7 @@ from clvseg.value.hybrid import HybridValueModel
 from clvseg.value.intervals import ValueIntervals
 from clvseg.value.origins import ModelBase, build_panel
 
+REFIT_CUSTOMERS = 5_000
 MODEL_NAMES = {
     "bg_nbd": "BG/NBD",
     "mbg_nbd": "MBG/NBD",
@@ -66,7 +67,7 @@ class Learned:
 
     def scorer(self, settings: Settings) -> Scorer:
         """Add the reasons."""
-        reasons = ReasonCodes(settings.seed).fit(self.churn, self.people)
+        reasons = ReasonCodes(settings.seed, settings.data.currency).fit(self.churn, self.people)
         return Scorer(
             settings, self.base, self.hybrid, self.churn, self.intervals, self.segmentation, reasons
         )
@@ -199,6 +200,19 @@ def purchase_models(learned: Learned, settings: Settings) -> dict[str, ModelBase
         with contextlib.suppress(ConvergenceError, DataError):
             bases[name] = ModelBase.fit(learned.panel.current, fitter, own.inner_days, own.horizon_days)
     return bases
+
+
+def refit(learned: Learned, seed: int) -> dict[str, ChurnModel | HybridValueModel]:
+    """Train the boosters anew, on a bootstrap draw of at most 5,000 customers and with another seed.
+
+    Returns
+    -------
+    dict of str to model
+        ``churn`` and ``value``; one that does without boosting is left out.
+    """
+    panel = learned.panel.resample(REFIT_CUSTOMERS, seed)
+    models: dict[str, ChurnModel | HybridValueModel] = {"churn": learned.churn, "value": learned.hybrid}
+    return {target: model.refit(panel, seed) for target, model in models.items() if model.parts}
 
 
 def value_fitter(settings: ValueSettings) -> Callable[[pd.DataFrame, pd.DataFrame], ValueModel]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clvseg.config import ForecastSettings, Settings, parse_date
-from clvseg.errors import ClvsegError, ConfigError, DataError
+from clvseg.errors import ClvsegError, ConfigError, DataError, nearest
 from clvseg.monitoring import History, Movement
 from clvseg.run import Run
 
@@ -308,6 +308,73 @@ def publish_forecast(folder: Path, found: Forecast, *, progress: Callable[[str],
     return to
 
 
+def explain_customer(
+    folder: Path, customer: str, chart_to: Path | None = None
+) -> tuple[dict[str, Any], list[str]]:
+    """Say why one customer of a saved run has its churn probability and value.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run.
+    customer : str
+        The customer's id.
+    chart_to : Path, optional
+        File for the waterfalls: ``.svg``, ``.png`` or ``.html``.
+
+    Returns
+    -------
+    story : dict
+        See :class:`clvseg.report.story.CustomerStory`; with ``chart`` where one was drawn.
+    lines : list of str
+        The same in words.
+
+    Raises
+    ------
+    DataError
+        When the folder holds no run, or the run no such customer.
+    ConfigError
+        When the chart cannot be written.
+    """
+    from clvseg.report.story import customer_story, story_chart, story_lines
+
+    _require_chart(chart_to)
+    run = Run.load(folder)
+    found = (run.scores["customer_id"].astype(str) == customer).to_numpy()
+    if not found.any():
+        near = nearest(customer, run.scores["customer_id"].head(10_000).astype(str))
+        raise DataError(
+            f"the run in {folder} has no customer '{customer}'.",
+            found=f"{len(run.scores):,} customers, such as {run.scores['customer_id'].iloc[0]}.",
+            hint=f"did you mean {near}?" if near else "scores.parquet in that folder lists them.",
+        )
+    score = run.scores[found].iloc[0]
+    story = customer_story(run, score.to_dict(), *_told(run, score["customer_id"]))
+    chart = {} if chart_to is None else {"chart": str(chart_to)}
+    if chart_to is not None:
+        _write_chart(chart_to, story_chart(run, story))
+    lines = [*story_lines(run, story), *(f"\nWrote {path}" for path in chart.values())]
+    facts = {name: run.facts[name] for name in ("as_of", "horizon_days", "currency")}
+    return story.to_dict() | facts | chart, lines
+
+
+def _told(run: Run, customer: Any) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """A customer's contributions in words, and each model's way from raw scores to predictions."""
+    rows = run.customers[run.customers[run.customers.columns[0]] == customer]
+    rows = rows.set_index(rows.columns[0]).rename_axis("customer_id")
+    if run.contractual:
+        from clvseg.contract.scorer import ContractScorer
+
+        contract = ContractScorer.from_dict(run.models, run.settings)
+        return contract.tell(rows), {"churn": contract.churn.calibrate}
+    import numpy as np
+    from scipy.special import expit
+
+    from clvseg.scores import Scorer
+
+    return Scorer.from_dict(run.models, run.settings).tell(rows), {"churn": expit, "value": np.exp}
+
+
 def report(run: Path, to: Path) -> None:
     """Write the report of a saved run anew.
 
@@ -441,17 +508,13 @@ def movement(
 
     loaded, history = Run.load(run), History.beside(run)
     days = parse_date(first, "from"), parse_date(second, "to")
-    if chart_to is not None and chart_to.suffix not in (".svg", ".png", ".html"):
-        raise ConfigError(f"{chart_to} is no chart.", hint="name a .svg, .png or .html file.")
+    _require_chart(chart_to)
     found = compare(history, *days, seed=loaded.settings.seed)
     gone = leavers(history, left, *days) if left else None
     if gone is not None and leavers_to is not None:
         _write_whole(leavers_to, lambda part: gone.to_csv(part, index=False, float_format="%.6g"))
     if chart_to is not None:
-        chart = _sankey(found)
-        kind: Any = chart_to.suffix[1:]
-        how = {"inline": True} if kind == "html" else {"scale_factor": 2 if kind == "png" else 1}
-        _write_whole(chart_to, lambda part: chart.save(str(part), format=kind, **how))
+        _write_chart(chart_to, _sankey(found))
     return found, gone
 
 
@@ -468,6 +531,17 @@ def _sankey(found: Movement) -> Any:
         note="Bands are as thick as they have customers; the most valuable segments stand on top.",
         ends=(str(found.first), str(found.second)),
     )
+
+
+def _require_chart(to: Path | None) -> None:
+    if to is not None and to.suffix not in (".svg", ".png", ".html"):
+        raise ConfigError(f"{to} is no chart.", hint="name a .svg, .png or .html file.")
+
+
+def _write_chart(to: Path, chart: Any) -> None:
+    kind = to.suffix[1:]
+    how = {"inline": True} if kind == "html" else {"scale_factor": 2 if kind == "png" else 1}
+    _write_whole(to, lambda part: chart.save(str(part), format=kind, **how))
 
 
 def _write_whole(to: Path, write: Callable[[Path], Any]) -> None:

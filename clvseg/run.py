@@ -29,7 +29,8 @@ class Run:
         the horizon with its interval), ``expected_churners``, ``data_hash``, ``base_model``,
         ``spend_from`` ("all" or "repeats": the orders expected spend is learned from), ``fallback`` (dict
         ``value, churn``: why the purchase and spend models alone are in use, empty where boosting is),
-        ``version``. Of the later period: ``model_value`` and ``model_churn`` (our rows of the leaderboards),
+        ``version``, ``driver_agreement`` (per target the mean rank correlation of the drivers in refits).
+        Of the later period: ``model_value`` and ``model_churn`` (our rows of the leaderboards),
         ``cutoff_fallback`` (as ``fallback``, of the models that were judged), ``intervals``
         (dict ``level``; ``coverage``, the share of customers whose revenue lay within their interval, and
         ``below`` and ``above`` it; ``coverage_low``, ``coverage_high``; ``width``, money, on average),
@@ -58,7 +59,10 @@ class Run:
         ``week`` (its Monday), ``revenue``, ``purchases``, ``customers``, ``new_customers``.
     drivers : DataFrame
         ``target`` (churn, value), ``feature``, ``label`` (words), ``importance`` (mean |SHAP|), ``direction``
-        (correlation sign of value and SHAP: +1, -1, 0).
+        (correlation sign of value and SHAP: +1, -1, 0), ``rank`` and, in refits to other draws of customers,
+        the best and worst rank ``rank_low`` and ``rank_high``; see facts ``driver_agreement``.
+    contributions : DataFrame
+        SHAP values of a sample of customers, :data:`clvseg.frames.CONTRIBUTIONS`.
     segment_drivers : DataFrame
         ``segment``, ``feature``, ``label``, ``importance`` (mean SHAP in the segment less the rest),
         ``inside``, ``outside`` (medians of the feature).
@@ -83,7 +87,8 @@ class Run:
         ``forecast``: see :class:`clvseg.forecast.Forecast`.
 
     Of a contractual run ``scores`` are :func:`clvseg.frames.contract_scores`, ``segments`` and ``later``
-    :data:`clvseg.frames.CONTRACT_SEGMENTS` and ``CONTRACT_LATER``, and the tables of orders are empty.
+    :data:`clvseg.frames.CONTRACT_SEGMENTS` and ``CONTRACT_LATER``, ``customers`` the columns as
+    read, and the tables of orders are empty.
     """
 
     settings: Settings
@@ -105,6 +110,7 @@ class Run:
     calibration: pd.DataFrame
     weekly: pd.DataFrame
     drivers: pd.DataFrame
+    contributions: pd.DataFrame
     segment_drivers: pd.DataFrame
     cluster_choice: pd.DataFrame
     model_choice: pd.DataFrame
@@ -192,7 +198,7 @@ class Run:
 
 
 # Tables of single customers, which stay in the run's folder: MLflow gets none of them.
-PRIVATE = ("scores", "customers", "holdout")
+PRIVATE = ("scores", "customers", "holdout", "contributions")
 
 
 def _place(folder: Path, name: str) -> Path:

@@ -16,7 +16,7 @@ from clvseg.data.attributes import read_attributes
 from clvseg.data.features import customer_features
 from clvseg.data.transactions import Transactions
 from clvseg.errors import DataError, MissingColumnsError
-from clvseg.explain import ReasonCodes
+from clvseg.explain import ReasonCodes, shap_values
 from clvseg.frames import SCORES
 from clvseg.segments import Segmentation
 from clvseg.value.hybrid import HybridValueModel
@@ -200,6 +200,27 @@ class Scorer:
     def people(self, features: pd.DataFrame) -> pd.DataFrame:
         """Add the models' expectations, ``predicted_value`` and ``churn_probability`` to features."""
         return _predict(self.base, self.hybrid, self.churn, features)
+
+    def tell(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Say in words what adds up to one customer's predictions.
+
+        Parameters
+        ----------
+        features : DataFrame
+            The customer's row.
+
+        Returns
+        -------
+        DataFrame
+            ``model`` (churn, value), ``what`` (family of features), ``text``, ``contribution``;
+            see :meth:`clvseg.explain.ReasonCodes.tell`.
+        """
+        frame = self.people(features)
+        told = [
+            self.reasons.tell(shap_values(self.churn, frame), frame, "churn"),
+            self.reasons.tell(shap_values(self.hybrid, frame), frame, "value"),
+        ]
+        return pd.concat(told, ignore_index=True)
 
     def _lifetime_value(self, frame: pd.DataFrame) -> pd.Series:
         """Discounted margin of the probability model, corrected by the same factor as the horizon's value."""

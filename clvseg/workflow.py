@@ -21,7 +21,7 @@ from clvseg.data.summary import revenue_by_cohort, revenue_by_week
 from clvseg.data.transactions import Transactions
 from clvseg.errors import ConfigError, DataError
 from clvseg.judging import Judged, Step, judge
-from clvseg.learning import MODEL_NAMES, Learned, learn
+from clvseg.learning import MODEL_NAMES, Learned, learn, refit
 from clvseg.monitoring import Drift, History, learn_reference, measure_drift
 from clvseg.monitoring.drift import SCORES as SCORE_COLUMNS
 from clvseg.monitoring.reference import Reference
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from clvseg.tuning import Tuned
 
 SHAP_SAMPLE = 5_000
+REFITS = 3
 _LEAST = 1e-9
 
 
@@ -94,10 +95,12 @@ def fit(settings: Settings, source: Any = None, *, progress: Step = _silent) -> 
     progress("Judging the segments")
     earned = judge_segments(settings, learned, segments, rules, judged.learned, judged.holdout)
     findings += checks.check_scorecard(earned)
+    progress("Explaining value and risk, and refitting to see how stable that is")
+    drivers, agreement, contributions = _explanations(learned, settings.seed)
     findings += [*doubts, *_model_findings(learned, MODEL_NAMES[settings.value.purchases])]
     return Run(
         settings=settings,
-        facts=judged.facts | _facts(transactions, settings, scorer, scores),
+        facts=judged.facts | _facts(transactions, settings, scorer, scores) | {"driver_agreement": agreement},
         profile=transactions.profile,
         models=scorer.to_dict() | {"judged": judged.models, "reference": _reference(learned, behaviour)},
         scores=scores,
@@ -114,7 +117,8 @@ def fit(settings: Settings, source: Any = None, *, progress: Step = _silent) -> 
         deciles=judged.deciles,
         calibration=judged.calibration,
         weekly=revenue_by_week(transactions),
-        drivers=_drivers(learned, settings.seed),
+        drivers=drivers,
+        contributions=contributions,
         segment_drivers=membership.drivers,
         cluster_choice=scorer.segmentation.cluster_choice_,
         model_choice=judged.model_choice,
@@ -136,7 +140,7 @@ def _facts(
         "first_day": transactions.first_day.isoformat(),
         "horizon_days": settings.horizon_days,
         "customers": len(scores),
-        "currency": settings.data.currency or transactions.profile["currency"],
+        "currency": settings.data.currency,
         "total": {"predicted": predicted, "low": low, "high": high, "level": LEVEL},
         "expected_churners": float(scores["churn_probability"].sum()),
         "data_hash": transactions.hash,
@@ -236,16 +240,22 @@ def _reference(learned: Learned, behaviour: pd.DataFrame) -> Reference:
     return learn_reference(learned.people[columns], then[columns])
 
 
-def _drivers(learned: Learned, seed: int) -> pd.DataFrame:
-    """Say what drives value and churn over all customers."""
-    people = learned.people
-    return pd.concat(
-        [
-            explain.drivers(explain.shap_values(model, people, sample=SHAP_SAMPLE, seed=seed), people, target)
-            for target, model in (("churn", learned.churn), ("value", learned.hybrid))
-        ],
-        ignore_index=True,
-    )
+def _explanations(learned: Learned, seed: int) -> tuple[pd.DataFrame, dict[str, float], pd.DataFrame]:
+    """What drives churn and value, how far refits agree, and the contributions of a sample of customers."""
+    people, tables, tidy = learned.people, [], []
+    models: dict[str, explain.Explainable] = {"churn": learned.churn, "value": learned.hybrid}
+    for target, model in models.items():
+        values = explain.shap_values(model, people, sample=SHAP_SAMPLE, seed=seed)
+        tables.append(explain.drivers(values, people, target))
+        tidy.append(explain.tidy_contributions(values, people, target))
+    same = people.loc[tidy[0]["customer_id"].unique()]
+    refits = [
+        explain.drivers(explain.shap_values(model, same), same, target)
+        for draw in range(1, REFITS + 1)
+        for target, model in refit(learned, seed + draw).items()
+    ]
+    table, agreement = explain.driver_stability(pd.concat(tables, ignore_index=True), refits)
+    return table, agreement, pd.concat(tidy, ignore_index=True)
 
 
 def check(
@@ -299,9 +309,10 @@ def _open(settings: Settings, source: Any, progress: Step) -> Transactions:
 
 
 def _with_columns(settings: Settings, transactions: Transactions) -> Settings:
-    """Write the columns that were read into the settings, so that scoring reads the same ones."""
+    """Write the columns and the currency that were read into the settings, for scoring."""
     columns = ColumnSettings(**transactions.profile["columns"])
-    return settings.model_copy(update={"data": settings.data.model_copy(update={"columns": columns})})
+    known = {"columns": columns, "currency": settings.data.currency or transactions.profile["currency"]}
+    return settings.model_copy(update={"data": settings.data.model_copy(update=known)})
 
 
 def forecast(

@@ -67,7 +67,34 @@ def all_charts(width: int) -> dict[str, charts.Picture]:
     drivers = drivers.assign(text="x", detail="driver")
     curves = pd.DataFrame({"curve": ["a", "a", "b", "b"], "share": [0.0, 1.0] * 2, "height": [0.0, 1.0] * 2})
     curves = curves.assign(best=[False, True, False, False], detail="curve")
+    effects = pd.DataFrame({"label": ["a", "b"], "contribution": [-0.4, 1.2], "customers": [3, 9]})
+    effects = effects.assign(level=[0.0, 1.0], detail="effect", segment=["Best", "Rest"])
+    steps = pd.DataFrame(
+        {
+            "label": ["Typical", "Late", "Large", "This one"],
+            "start": [-1.2, -1.0, 0.4, -1.2],
+            "end": [-1.0, 0.4, 0.1, 0.1],
+            "kind": ["start", "up", "down", "end"],
+        }
+    ).assign(text="x", detail="step")
+    both = pd.concat([steps.assign(model=model) for model in ("churn", "value")])
+    panels = {
+        "churn": {"title": "Risk", "axis": "Probability of no order", "scores": "probability"},
+        "value": {"title": "Value", "axis": "Predicted revenue, USD", "scores": "money"},
+    }
     return {
+        "beeswarm": charts.beeswarm(effects, title="What moves", effect="Effect", width=width),
+        "effects": charts.segment_effects(
+            effects.rename(columns={"contribution": "difference"}), title="Why", effect="Effect", width=width
+        ),
+        "dependence": charts.dependence(
+            effects.rename(columns={"customers": "value"}),
+            title="What it does",
+            feature="Days",
+            effect="Effect",
+            width=width,
+        ),
+        "waterfall": charts.waterfall(both, panels=panels, width=max(width, 900)),
         "map": charts.risk_map(SEGMENTS, width=width, **WHERE),
         "bars": charts.segment_bars(SEGMENTS, width=width),
         "overview": charts.segment_overview(SEGMENTS, **WHERE),
@@ -104,7 +131,7 @@ def test_charts_are_valid_and_draw(width: int) -> None:
         assert "NaN" not in svg, name
         assert "undefined" not in svg, name
         drawn = float(svg.split('width="', 1)[1].split('"', 1)[0])
-        if name not in ("overview", "bars"):
+        if name not in ("overview", "bars", "waterfall"):
             assert 0.8 * width < drawn < width + 30, name
 
 
@@ -177,3 +204,17 @@ def test_zero_and_negative_values_keep_a_linear_axis() -> None:
 def test_same_frame_same_specification() -> None:
     one, two = (json.dumps(charts.risk_map(SEGMENTS, **WHERE).to_dict()) for _ in range(2))
     assert one == two
+
+
+@pytest.mark.parametrize("name", ["beeswarm", "effects", "dependence", "waterfall"])
+def test_axes_of_explanations_say_what_they_show(name: str) -> None:
+    buffer = io.StringIO()
+    all_charts(900)[name].save(buffer, format="svg")
+    shown = {
+        "beeswarm": ["Effect", "×1", "low", "high"],
+        "effects": ["Effect", "×1", "Best", "Rest"],
+        "dependence": ["Effect", "Days", "×1"],
+        "waterfall": ["Probability of no order", "Predicted revenue, USD", "50%"],
+    }
+    for text in shown[name]:
+        assert f">{text}<" in buffer.getvalue(), text

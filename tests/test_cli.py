@@ -69,3 +69,5 @@ def test_every_finding_is_explained(cli, code):
     assert outcome.code == 0
     assert outcome.out.startswith(code)
     assert "What to do:" in outcome.out
+    machine = json.loads(cli("explain", code, "--json").out)
+    assert machine == {"code": code, "text": outcome.out.rstrip("\n")}

@@ -76,6 +76,7 @@ TABLES = {
     "findings": frames.FINDINGS,
     "rules": frames.RULES,
     "scorecard": frames.SCORECARD,
+    "contributions": frames.CONTRIBUTIONS,
 }
 
 
@@ -244,6 +245,71 @@ def test_scoring_later_dates_holds_segments_and_keeps_a_history(cli, run, tmp_pa
     assert cli("movement", place, "--to", "soon").code == 2
 
 
+@pytest.mark.parametrize("customer", ["4", "111", "2357"])
+def test_a_customers_waterfall_ends_at_its_scores(run, published, customer):
+    story, lines = clvseg.results.explain_customer(Path(published.folder), customer)
+    score = run.scores.set_index("customer_id").loc[int(customer)]
+    steps = pd.DataFrame(story["steps"])
+    for model, name in (("churn", "churn_probability"), ("value", "predicted_value")):
+        mine = steps[steps["model"] == model]
+        assert mine["what"].iloc[[0, 1, -1]].tolist() == ["start", "probability model", "end"]
+        assert mine["prediction"].iloc[-1] == pytest.approx(score[name], rel=1e-9)
+        raw = mine["contribution"].sum()
+        assert (1 / (1 + np.exp(-raw)) if model == "churn" else np.exp(raw)) == pytest.approx(score[name])
+    assert story["reasons"] == [score["reason_1"], score["reason_2"], score["reason_3"]]
+    text = "\n".join(lines)
+    for part in (f"Customer {customer}", score["segment"], *story["reasons"], *steps["text"]):
+        assert part.replace("\u00a0", " ") in text
+    assert f"USD {score['past_revenue']:,.0f} so far" in text or score["past_revenue"] < 10
+
+
+def test_the_verb_explain_tells_and_draws_a_customer(cli, run, published, tmp_path):
+    said = cli("explain", published.folder, "--customer", 4)
+    assert said.code == 0
+    for words in ("predicted revenue  ", "in the next 39 weeks", "80 % interval", "step by step", "odds ×"):
+        assert words in said.out
+    drawn = cli("explain", published.folder, "--customer", 4, "--chart", tmp_path / "why.svg", "--json")
+    story = json.loads(drawn.out)
+    assert (story["customer_id"], story["currency"], story["horizon_days"]) == (4, "USD", 273)
+    assert story["chart"] == str(tmp_path / "why.svg")
+    svg = (tmp_path / "why.svg").read_text()
+    for words in ("Customer 4: what makes the predicted revenue", "Predicted revenue, USD", "This customer"):
+        assert words in svg
+    assert cli("explain", published.folder, "--customer", 4, "--chart", tmp_path / "why.png").code == 0
+    assert (tmp_path / "why.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_explain_says_what_is_wrong(cli, published, tmp_path):
+    unknown = cli("explain", published.folder, "--customer", "99999")
+    assert (unknown.code, unknown.out) == (2, "")
+    assert "no customer '99999'" in unknown.err
+    assert "2,357 customers" in unknown.err
+    pdf = cli("explain", published.folder, "--customer", 4, "--chart", tmp_path / "why.pdf")
+    assert pdf.code == 2
+    assert ".svg, .png or .html" in pdf.err
+    assert cli("explain", published.folder, "--customer", 4, "--chart", tmp_path / "no" / "why.svg").code == 2
+    nobody = cli("explain", published.folder)
+    assert nobody.code == 2
+    assert "--customer ID" in nobody.err
+    assert "holds no run" in cli("explain", tmp_path, "--customer", 4).err
+
+
+def test_contributions_explain_the_scores_and_refits_are_reported(run, published):
+    raw = run.contributions.groupby(["model", "customer_id"])["contribution"].sum()
+    scores = run.scores.set_index("customer_id")
+    risk = 1 / (1 + np.exp(-raw["churn"]))
+    np.testing.assert_allclose(risk, scores.loc[risk.index, "churn_probability"], rtol=1e-9)
+    np.testing.assert_allclose(np.exp(raw["value"]), scores.loc[risk.index, "predicted_value"], rtol=1e-9)
+    agreement = run.facts["driver_agreement"]
+    assert set(agreement) == {"churn", "value"}
+    assert all(0.3 < value <= 1 for value in agreement.values())
+    ranks = run.drivers[["rank", "rank_low", "rank_high"]]
+    assert (ranks["rank_low"] <= ranks["rank_high"]).all()
+    html = Path(published.report).read_text(encoding="utf-8")
+    assert f"mean rank correlation {agreement['churn']:.2f}" in html
+    assert "Rank in refits" in html
+
+
 def test_evaluate_prints_what_the_run_found(cli, run, folder):
     toml = folder / "evaluate.toml"
     toml.write_text(
@@ -316,6 +382,8 @@ def test_mlflow_keeps_settings_metrics_and_candidates(run, published, store):
     assert parent.data.metrics["value_gini"] == pytest.approx(
         run.leaderboard_value.set_index("model").loc[run.facts["model_value"], "gini"]
     )
+    agreement = run.facts["driver_agreement"]["churn"]
+    assert parent.data.metrics["driver_agreement_churn"] == pytest.approx(agreement)
     assert parent.inputs.dataset_inputs[0].dataset.digest == run.facts["data_hash"][:8]
     children = client.search_runs(
         [parent.info.experiment_id], f"tags.mlflow.parentRunId = '{published.run_id}'"

@@ -6,6 +6,7 @@ mark says to a screen reader and shows as a tooltip.
 """
 
 from clvseg.charts.curves import curve_chart
+from clvseg.charts.explanations import EVEN, beeswarm, dependence, segment_effects, waterfall
 from clvseg.charts.forecast import forecast_chart, tracking_chart
 from clvseg.charts.look import BLUE, ORANGE, Picture
 from clvseg.charts.models import (
@@ -23,11 +24,14 @@ from clvseg.charts.segments import cluster_chart, rfm_grid, risk_map, segment_ba
 
 __all__ = [
     "BLUE",
+    "EVEN",
     "ORANGE",
     "Picture",
+    "beeswarm",
     "cluster_chart",
     "curve_chart",
     "decile_chart",
+    "dependence",
     "driver_bars",
     "forecast_chart",
     "importance_chart",
@@ -38,8 +42,10 @@ __all__ = [
     "risk_map",
     "sankey_chart",
     "segment_bars",
+    "segment_effects",
     "segment_overview",
     "survival_chart",
     "tracking_chart",
+    "waterfall",
     "weekly_chart",
 ]

@@ -13,7 +13,9 @@ BLUE, LIGHT_BLUE, OCHRE, ORANGE, GREY = "#1f5fa8", "#b7cfe9", "#786417", "#c4540
 FONT = "Helvetica, Arial, sans-serif"
 PHONE = 500
 Align: TypeAlias = Literal["left", "center", "right"]
-Picture: TypeAlias = alt.Chart | alt.LayerChart | alt.HConcatChart | alt.FacetChart
+Picture: TypeAlias = (
+    alt.Chart | alt.LayerChart | alt.HConcatChart | alt.VConcatChart | alt.ConcatChart | alt.FacetChart
+)
 # Vega's expression for an axis value of money: 20k, 1.5M, 3B, 150, 0.05.
 MONEY = "datum.value >= 1e4 ? replace(format(datum.value, '~s'), 'G', 'B') : format(datum.value, ',.4~r')"
 

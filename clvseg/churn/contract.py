@@ -164,8 +164,12 @@ class ContractModel:
         NotFittedError
             Before :meth:`fit`.
         """
-        gone = _curve(self.raw(columns), self.calibration, self.curve)
+        gone = self.calibrate(self.raw(columns))
         return np.column_stack([1 - gone, gone])
+
+    def calibrate(self, raw: FloatArray) -> FloatArray:
+        """Probabilities of leaving from logits of :meth:`raw`."""
+        return _curve(raw, self.calibration, self.curve)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything that was fitted, JSON-able; the booster as LightGBM's model text."""

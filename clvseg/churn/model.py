@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -20,6 +21,7 @@ from clvseg.boosting import (
     booster_to_text,
     customer_folds,
     raw_score,
+    retrain,
     sureness,
 )
 from clvseg.config import BoostingSettings
@@ -133,6 +135,17 @@ class ChurnModel:
             )
 
         return fitted(start), fitted(None)
+
+    def refit(self, panel: Panel, seed: int) -> Self:
+        """The same model with its boosters trained on another panel, with another seed and as many rounds."""
+        gone = 1.0 - panel.outcome["active"].to_numpy(dtype=np.float64)
+        starts = (_gone(panel.rows["probability_active"]), None)
+        model = copy(self)
+        model.parts = [
+            (weight, retrain(booster, panel.rows, gone, start, seed))
+            for (weight, booster), start in zip(self.parts, starts, strict=True)
+        ]
+        return model
 
     def offset(self, frame: pd.DataFrame) -> FloatArray:
         """What the logit of churn holds besides the boosters, shape (rows,)."""

@@ -119,6 +119,10 @@ class ContractScorer:
         kind = contract_scores(self.hazard is not None, table.charge is not None)
         return kind.conform(scores.rename_axis("customer_id").reset_index())
 
+    def tell(self, columns: pd.DataFrame) -> pd.DataFrame:
+        """Say in words what adds up to one customer's risk; see :meth:`clvseg.scores.Scorer.tell`."""
+        return self.reasons.tell(self.churn, columns)
+
     def people(self, table: CustomerTable) -> pd.DataFrame:
         """Predictions for each customer; see :func:`predictions`."""
         return predictions(self.settings, self.churn, self.hazard, table)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from clvseg.churn.contract import ContractModel
+from clvseg.explain.contributions import melt
 from clvseg.explain.shapley import tree_shap
 from clvseg.segments.words import number
 
@@ -43,6 +44,20 @@ def contributions(model: ContractModel, columns: pd.DataFrame) -> pd.DataFrame:
         added = pd.DataFrame(share * values).T.groupby(np.array(owner)).sum().T
         out += added[encoding.columns].to_numpy()
     return out.assign(base=base)
+
+
+def tidy_columns(parts: pd.DataFrame, columns: pd.DataFrame) -> pd.DataFrame:
+    """:func:`contributions` as one row per customer and column; :data:`clvseg.frames.CONTRIBUTIONS`."""
+    values, entries = pd.DataFrame(0.0, parts.index, parts.columns), parts.astype(object)
+    entries[:] = ""
+    for name in parts.columns.drop("base"):
+        own = columns[name]
+        if own.dtype == object:
+            entries[name] = own.where(own.notna(), _MISSING)
+        else:
+            values[name] = own.fillna(0.0)
+            entries[name] = np.where(own.isna(), _MISSING, "")
+    return melt(parts, values.to_numpy(), "churn", entries.to_numpy())
 
 
 class ColumnReasons:
@@ -93,6 +108,15 @@ class ColumnReasons:
                     texts[row, place] = said[parts.columns[order[row, place]]][row]
         names = [f"reason_{i + 1}" for i in range(REASONS)]
         return pd.DataFrame(texts, index=columns.index, columns=names, dtype="str")
+
+    def tell(self, model: ContractModel, columns: pd.DataFrame) -> pd.DataFrame:
+        """Say what moves one customer's risk; see :meth:`clvseg.explain.ReasonCodes.tell`."""
+        columns = columns.astype(dict.fromkeys(model.encoding.levels, "object"))
+        parts = contributions(model, columns).iloc[0]
+        texts = ["" if name == "base" else self._say(str(name), columns[name])[0] for name in parts.index]
+        return pd.DataFrame(
+            {"model": "churn", "what": parts.index, "text": texts, "contribution": parts.to_numpy()}
+        )
 
     def _say(self, name: str, values: pd.Series) -> list[str]:
         if name in self.medians:

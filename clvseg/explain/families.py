@@ -27,11 +27,18 @@ class Typical:
         Median orders of those with two or more.
     window : int
         Days; ``spend_{window}d`` and ``spend_{2 window}d`` are features.
+    currency : str
+        What money is counted in; empty where unknown.
     """
 
     medians: Mapping[str, float]
     repeat_orders: float
     window: int
+    currency: str = ""
+
+    def money(self, text: str) -> str:
+        """An amount in words with its currency."""
+        return f"{self.currency} {text}" if self.currency else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +136,14 @@ def _recent(frame: pd.DataFrame, raises: Flags, typical: Typical) -> Text:
         tail = ""
         if old[i] and text != earlier:
             if raises[i] and now[i] < before[i]:
-                tail = f", down from {earlier}"
+                tail = f", down from {typical.money(earlier)}"
             elif not raises[i] and now[i] > before[i]:
-                tail = f", up from {earlier}" if before[i] > 0 else f", nothing in the {days} before"
-        text = "nothing" if text == "0" else text
+                tail = (
+                    f", up from {typical.money(earlier)}"
+                    if before[i] > 0
+                    else f", nothing in the {days} before"
+                )
+        text = "nothing" if text == "0" else typical.money(text)
         out.append(f"spent {text} in the last {days} days{tail}")
     return _texts(out)
 
@@ -142,8 +153,8 @@ def _amount(frame: pd.DataFrame, raises: Flags, typical: Typical) -> Text:
     usual = number(typical.medians["mean_spend"])
     return _texts(
         [
-            f"{'only' if single else 'average'} order {text}"
-            + ("" if text == usual else f", typical is {usual}")
+            f"{'only' if single else 'average'} order {typical.money(text)}"
+            + ("" if text == usual else f", typical is {typical.money(usual)}")
             for text, single in zip(numbers(frame["mean_spend"]), once, strict=True)
         ]
     )
@@ -153,7 +164,8 @@ def _spend(frame: pd.DataFrame, raises: Flags, typical: Typical) -> Text:
     usual = number(typical.medians["past_revenue"])
     return _texts(
         [
-            f"spent {text} so far" + ("" if text == usual else f", typical is {usual}")
+            f"spent {typical.money(text)} so far"
+            + ("" if text == usual else f", typical is {typical.money(usual)}")
             for text in numbers(frame["past_revenue"])
         ]
     )

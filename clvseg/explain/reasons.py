@@ -12,6 +12,7 @@ from scipy.special import expit, logit
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from clvseg.explain.contributions import tidy_contributions
 from clvseg.explain.families import DOUBLED, FAMILIES, Family, Typical, other_family
 from clvseg.explain.shapley import (
     BASE,
@@ -59,6 +60,8 @@ class ReasonCodes(BaseEstimator):
     ----------
     seed : int
         Seed of the sample and of the imitating booster.
+    currency : str, optional
+        What money is counted in, for the sentences.
 
     Attributes
     ----------
@@ -83,8 +86,9 @@ class ReasonCodes(BaseEstimator):
     imitation_: lightgbm.Booster
     fidelity_: float
 
-    def __init__(self, seed: int = 1) -> None:
+    def __init__(self, seed: int = 1, currency: str | None = None) -> None:
         self.seed = seed
+        self.currency = currency
 
     def fit(self, model: Explainable, frame: pd.DataFrame) -> ReasonCodes:
         """Learn what is typical.
@@ -106,7 +110,7 @@ class ReasonCodes(BaseEstimator):
         left = target - np.asarray(self.imitation_.predict(inputs))
         self.fidelity_ = float(1 - left.var() / target.var()) if target.var() > 1e-18 else 1.0
         total = self._shared(values, inputs)
-        self.typical_ = _typical(frame, total)
+        self.typical_ = _typical(frame, total, self.currency)
         parts = _by_family(total, frame)
         mean = float(expit(raw_score(model, frame)).mean())
         self.average_ = float(logit(np.clip(mean, 1e-9, 1 - 1e-9)))
@@ -136,11 +140,44 @@ class ReasonCodes(BaseEstimator):
         ]
         return pd.concat(blocks)
 
+    def tell(self, values: pd.DataFrame, frame: pd.DataFrame, target: str) -> pd.DataFrame:
+        """Say what moves one customer's prediction, by families of features that mean the same.
+
+        Parameters
+        ----------
+        values : DataFrame
+            Of :func:`clvseg.explain.shap_values`, one row.
+        frame : DataFrame
+            The customer's features and the purchase model's expectations.
+        target : str
+            What `values` explain: ``churn`` or ``value``.
+
+        Returns
+        -------
+        DataFrame
+            ``model`` (`target`), ``what`` (the family, ``probability model`` or ``base``), ``text`` (with the
+            customer's own numbers; of the purchase model its forecast) and ``contribution``; these add up to
+            the raw score.
+        """
+        tidy = tidy_contributions(values, frame, target).set_index("feature")
+        parts = tidy["contribution"].drop([PROBABILITY_MODEL, BASE]).to_frame().T
+        lines = [
+            (name, str(tidy["value"][name]), float(tidy["contribution"][name]))
+            for name in (BASE, PROBABILITY_MODEL)
+        ]
+        for family in _families(frame, list(parts.columns)):
+            part = float(parts[[name for name in family.members if name in parts.columns]].to_numpy().sum())
+            riskier = np.array([(part > 0) == (target == "churn")])
+            lines.append((family.name, str(family.say(frame, riskier, self.typical_)[0]), part))
+        told = pd.DataFrame(lines, columns=["what", "text", "contribution"])
+        return told.assign(model=target)
+
     def to_dict(self) -> dict[str, Any]:
         """Return everything that :meth:`explain` needs as JSON-able values."""
         check_is_fitted(self, "means_")
         return {
             "seed": self.seed,
+            "currency": self.currency,
             "medians": dict(self.typical_.medians),
             "repeat_orders": self.typical_.repeat_orders,
             "window": self.typical_.window,
@@ -156,8 +193,10 @@ class ReasonCodes(BaseEstimator):
         """Rebuild from :meth:`to_dict`; explains identically."""
         import lightgbm
 
-        codes = cls(seed=raw["seed"])
-        codes.typical_ = Typical(dict(raw["medians"]), float(raw["repeat_orders"]), int(raw["window"]))
+        codes = cls(seed=raw["seed"], currency=raw["currency"])
+        codes.typical_ = Typical(
+            dict(raw["medians"]), float(raw["repeat_orders"]), int(raw["window"]), raw["currency"] or ""
+        )
         codes.average_ = float(raw["average"])
         codes.means_ = dict(raw["means"])
         codes.inputs_ = list(raw["inputs"])
@@ -239,7 +278,7 @@ def _imitate(inputs: pd.DataFrame, target: NDArray[np.float64], seed: int) -> li
     return lightgbm.Booster(model_str=booster.model_to_string())
 
 
-def _typical(frame: pd.DataFrame, total: pd.DataFrame) -> Typical:
+def _typical(frame: pd.DataFrame, total: pd.DataFrame, currency: str | None) -> Typical:
     """Medians, and the trailing window whose features move the risk most."""
     numeric = frame.select_dtypes("number")
     orders = frame["orders"] if "orders" in frame.columns else pd.Series([2.0])
@@ -256,6 +295,7 @@ def _typical(frame: pd.DataFrame, total: pd.DataFrame) -> Typical:
         medians={str(name): float(value) for name, value in numeric.median().items()},
         repeat_orders=float(several.median()) if len(several) else 2.0,
         window=max(DOUBLED, key=lambda days: (weight[days], days)),
+        currency=currency or "",
     )
 
 

@@ -29,9 +29,7 @@ EXPECTATIONS = (
     "horizon_value",
 )
 
-_LABELS = {feature.name: feature.label for feature in FEATURES} | {
-    PROBABILITY_MODEL: "expectation of the purchase model"
-}
+_LABELS = {feature.name: feature.label for feature in FEATURES}
 # What the purchase model expects, said so that more of it means more of the target.
 _EXPECTED = {
     "churn": "risk by recency, frequency and age alone (purchase model)",
@@ -72,6 +70,17 @@ def label_of(feature: str) -> str:
     ('days since the last order', 'survey answer')
     """
     return _LABELS.get(feature, feature.replace("_", " "))
+
+
+def driver_label(feature: str, target: str) -> str:
+    """Words for what drives a model; the purchase model's part by what it expects.
+
+    Examples
+    --------
+    >>> driver_label("probability model", "churn")
+    'risk by recency, frequency and age alone (purchase model)'
+    """
+    return _EXPECTED[target] if feature == PROBABILITY_MODEL else label_of(feature)
 
 
 def raw_score(model: Explainable, frame: pd.DataFrame) -> NDArray[np.float64]:
@@ -171,7 +180,7 @@ def drivers(values: pd.DataFrame, frame: pd.DataFrame, target: str) -> pd.DataFr
     own = [name for name in values.columns if name == PROBABILITY_MODEL or name in EXPECTATIONS]
     expectation = values[own].sum(axis=1)
     spread = float((expectation - expectation.mean()).abs().mean())
-    rows = [(target, PROBABILITY_MODEL, _EXPECTED.get(target, label_of(PROBABILITY_MODEL)), spread, 1)]
+    rows = [(target, PROBABILITY_MODEL, driver_label(PROBABILITY_MODEL, target), spread, 1)]
     for name in values.columns.difference([*own, BASE], sort=False):
         importance = float(values[name].abs().mean())
         if importance > 0:

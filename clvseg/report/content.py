@@ -12,7 +12,8 @@ import pandas as pd
 from clvseg.report import contract, words
 from clvseg.report.accuracy import accuracy_section, later_sentence
 from clvseg.report.background import data_section, forecast_section, history_section, making_section
-from clvseg.report.parts import Card, Cell, Content, Drivers, Note, Table, Tile, rows
+from clvseg.report.explanations import why_section
+from clvseg.report.parts import Card, Cell, Content, Drivers, Note, Table, Tile, event, rows, unit
 from clvseg.report.standing import earned_sentence, scorecard_table
 from clvseg.report.terms import glossary
 from clvseg.run import Run
@@ -44,6 +45,7 @@ def build(run: Run) -> Content:
             unit_note=f"Amounts in {currency}." if currency else "",
             alarms=tuple(note for note in notes if note.severity == "serious"),
             drivers=tuple(_drivers(run)),
+            why=why_section(run),
             segments=_segment_table(run),
             findings=notes,
             footer=f"clvseg {run.facts['version']}, data {str(run.facts['data_hash'])[:12]}",
@@ -62,6 +64,7 @@ def build(run: Run) -> Content:
         segment_numbers=_segment_numbers(run),
         scorecard=scorecard_table(run),
         drivers=tuple(_drivers(run)),
+        why=why_section(run),
         accuracy=accuracy,
         history=history_section(run),
         forecast=forecast_section(run),
@@ -96,16 +99,6 @@ def ahead(run: Run) -> str:
 def horizon_end(run: Run) -> str:
     """Last day of the horizon, in words."""
     return words.day(run.as_of + dt.timedelta(days=int(run.facts["horizon_days"])))
-
-
-def event(run: Run) -> str:
-    """What the risk is the risk of, in words."""
-    return "leaving" if run.contractual else "no order"
-
-
-def unit(run: Run) -> str:
-    """What money is counted in, for the heading of a column or an axis."""
-    return run.facts["currency"] or "data's currency"
 
 
 def _numbered(segments: pd.DataFrame) -> Iterator[tuple[int, Any]]:

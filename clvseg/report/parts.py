@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from clvseg.run import Run
+
 
 @dataclass(frozen=True, slots=True)
 class Tile:
@@ -116,6 +118,7 @@ class Content:
     cards: tuple[Card, ...]
     segment_numbers: Table
     drivers: tuple[Drivers, ...]
+    why: Section
     accuracy: Section
     history: Section
     making: Section
@@ -129,7 +132,7 @@ class Content:
     @property
     def figures(self) -> frozenset[str]:
         """Names of the figures the page shows."""
-        sections = (self.accuracy, self.forecast, self.history, self.making)
+        sections = (self.why, self.accuracy, self.forecast, self.history, self.making)
         shown = [name for section in sections if section for name in section.figures]
         return frozenset({"value_risk_map", *shown, *(driver.figure for driver in self.drivers)})
 
@@ -143,3 +146,13 @@ def rows(frame: pd.DataFrame) -> Iterator[Any]:
         Any frame whose columns have names that Python allows.
     """
     return iter(frame.itertuples())
+
+
+def event(run: Run) -> str:
+    """What the risk is the risk of, in words."""
+    return "leaving" if run.contractual else "no order"
+
+
+def unit(run: Run) -> str:
+    """What money is counted in, for the heading of a column or an axis."""
+    return run.facts["currency"] or "data's currency"

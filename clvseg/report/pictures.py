@@ -11,11 +11,11 @@ import pandas as pd
 
 from clvseg import charts
 from clvseg.charts import Picture
-from clvseg.report import words
+from clvseg.report import explanations, words
 from clvseg.report.accuracy import per_customer, ranked
 from clvseg.report.background import whole_weeks
-from clvseg.report.content import ahead, driver_sentence, event, unit
-from clvseg.report.parts import rows
+from clvseg.report.content import ahead, driver_sentence
+from clvseg.report.parts import event, rows, unit
 from clvseg.run import Run
 
 PHONE_WIDTH, HALF_WIDTH, FULL_WIDTH = 345, 460, 950
@@ -57,11 +57,12 @@ def plan(run: Run) -> dict[str, Figure]:
     """
     if run.contractual:
         board = _board_figures(run)
-        own = {**_driver_figures(run), **board, **_reliability(run), **_survival_figure(run)}
-        return dict(sorted({**_segment_figures(run), **own}.items()))
+        own = {**_driver_figures(run), **_reason_figures(run), **board, **_reliability(run)}
+        return dict(sorted({**_segment_figures(run), **own, **_survival_figure(run)}.items()))
     drawn = {
         **_segment_figures(run),
         **_driver_figures(run),
+        **_reason_figures(run),
         **_board_figures(run),
         **_check_figures(run),
         **_ranking_figures(run),
@@ -152,6 +153,44 @@ def _driver_figures(run: Run) -> dict[str, Figure]:
             partial(charts.driver_bars, frame, up=up, down=down, colors=colors),
             HALF_WIDTH,
             f"Bars: what drives {noun}, strongest first. " + " ".join(frame["detail"]),
+        )
+    return out
+
+
+def _reason_figures(run: Run) -> dict[str, Figure]:
+    """Contributions of a sample of customers: all, by the strongest feature, and by segment."""
+    out = {}
+    for target in explanations.explained(run):
+        noun, effect = explanations.NOUNS[target], explanations.effect_title(run, target)
+        out[f"beeswarm_{target}"] = Figure(
+            partial(
+                charts.beeswarm,
+                explanations.swarm(run, target),
+                title=f"What moves the {noun} of customers",
+                effect=effect,
+            ),
+            HALF_WIDTH,
+            f"Dots: how far each piece of knowledge moves the {noun} of how many customers.",
+        )
+        feature, points = explanations.dependence_frame(run, target)
+        out[f"dependence_{target}"] = Figure(
+            partial(
+                charts.dependence,
+                points,
+                title=f"What the strongest of it does to the {noun}",
+                feature=feature,
+                effect=effect,
+            ),
+            HALF_WIDTH,
+            f"Dots: {feature} of customers, and what it does to their {noun}.",
+        )
+        frame = explanations.segment_frame(run, target)
+        title = f"What moves the {noun} of each segment, against the rest"
+        colors = (charts.ORANGE, charts.BLUE) if target == "churn" else (charts.BLUE, charts.ORANGE)
+        out[f"effects_{target}"] = Figure(
+            partial(charts.segment_effects, frame, title=title, effect=effect, colors=colors),
+            FULL_WIDTH,
+            f"Bars: {title}. " + ". ".join(frame["detail"]),
         )
     return out
 

@@ -50,6 +50,7 @@ def contract_metrics(run: Run) -> dict[str, float]:
         **{f"predicted_revenue_{k}": total[k] for k in ("low", "high") if total},
         **({"predicted_revenue": total["predicted"]} if total else {}),
         "expected_churners": facts["expected_churners"],
+        **{f"driver_agreement_{name}": value for name, value in facts["driver_agreement"].items()},
         "segments": float(len(run.segments)),
         "findings": float(len(run.findings)),
         "findings_serious": float((run.findings["severity"] == "serious").sum()),

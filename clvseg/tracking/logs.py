@@ -100,6 +100,7 @@ def run_metrics(run: Run) -> dict[str, float]:
         "expected_churners": facts["expected_churners"],
         "interval_coverage": facts["intervals"]["coverage"],
         "interval_width": facts["intervals"]["width"],
+        **{f"driver_agreement_{name}": value for name, value in facts["driver_agreement"].items()},
         "segments": float(len(run.segments)),
         "findings": float(len(run.findings)),
         "findings_serious": float((run.findings["severity"] == "serious").sum()),

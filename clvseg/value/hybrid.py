@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,6 +20,7 @@ from clvseg.boosting import (
     booster_to_text,
     customer_folds,
     raw_score,
+    retrain,
     sureness,
 )
 from clvseg.config import BoostingSettings, ValueBoostingSettings
@@ -209,6 +211,16 @@ class HybridValueModel:
         alone = raw_score(guided, current, self.features) + self._guided(current)
         self.spread = match_spread(self.raw(current), alone) ** _SPREAD_TRUST
         self.parts = [(self.spread * weight, booster) for weight, booster in self.parts]
+
+    def refit(self, panel: Panel, seed: int) -> Self:
+        """The same model with its boosters trained on another panel, with another seed and as many rounds."""
+        relative, start = _targets(panel)
+        model = copy(self)
+        model.parts = [
+            (weight, retrain(booster, panel.rows, relative, begin, seed))
+            for (weight, booster), begin in zip(self.parts, (start, None), strict=True)
+        ]
+        return model
 
     def _guided(self, frame: pd.DataFrame) -> FloatArray:
         """Where the guided booster starts from, over the horizon."""

@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from clvseg import results, workflow
+from clvseg.churn.contract import ContractModel
 from clvseg.cli import app
 from clvseg.config import Settings
 from clvseg.errors import ConfigError, DataError, MissingColumnsError
@@ -102,6 +103,44 @@ def test_new_levels_gaps_and_single_rows_are_scored(fitted: Run) -> None:
         workflow.score_run(fitted, odd.drop(columns="calls"))
 
 
+def test_contributions_are_the_score_before_calibration(fitted: Run) -> None:
+    model = ContractModel.from_dict(fitted.models["contract"])
+    raw = fitted.contributions.groupby("customer_id")["contribution"].sum()
+    scores = fitted.scores.set_index("customer_id").loc[raw.index]
+    np.testing.assert_allclose(model.calibrate(raw.to_numpy()), scores["churn_probability"], rtol=1e-9)
+    assert set(scores["status"]) == {"stayed"}
+    entries = fitted.contributions.query("feature == 'plan'").set_index("customer_id")["entry"]
+    own = subscriptions().set_index("id")["plan"].fillna("(missing)")
+    pd.testing.assert_series_equal(entries, own[entries.index], check_names=False, check_dtype=False)
+    assert 0.5 < fitted.facts["driver_agreement"]["churn"] <= 1
+    assert fitted.drivers["rank"].tolist() == list(range(1, len(fitted.drivers) + 1))
+
+
+def test_a_customer_is_explained(fitted: Run, tmp_path: Path) -> None:
+    folder = fitted.save(tmp_path)
+    for customer in ("C0004", "C0025"):
+        score = fitted.scores.set_index("customer_id").loc[customer]
+        picture = tmp_path / "why.svg"
+        story, lines = results.explain_customer(folder, customer, picture)
+        assert story["steps"][-1]["prediction"] == pytest.approx(score["churn_probability"])
+        assert story["steps"][-1]["contribution"] == 0
+        text = "\n".join(lines)
+        said = [
+            f"Customer {customer}",
+            str(score["segment"]),
+            "expected charges",
+            "EUR",
+            "probability of leaving",
+        ]
+        plan = subscriptions().set_index("id").loc[customer, "plan"]
+        said.append("plan is not given" if pd.isna(plan) else f"plan is {plan} (")
+        assert [words for words in said if words not in text] == []
+        assert "no order" not in text
+        assert f"Customer {customer}: what makes the probability of leaving" in picture.read_text()
+    with pytest.raises(DataError, match="no customer 'C9999'"):
+        results.explain_customer(folder, "C9999")
+
+
 def test_published_and_served_by_mlflow(fitted: Run, tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path / 'm.db'}"
     tracking = fitted.settings.tracking.model_copy(update={"uri": uri})
@@ -112,6 +151,8 @@ def test_published_and_served_by_mlflow(fitted: Run, tmp_path: Path) -> None:
     assert "Probability of leaving" in page
     assert "no order" not in page
     assert "Share still there" in page
+    assert "Effect on the odds of leaving, a factor" in page
+    assert "Rank in refits" in page
     mlflow.set_tracking_uri(uri)
     model = mlflow.pyfunc.load_model(published.model_uri)
     frame = subscriptions().drop(columns="gone")
@@ -121,6 +162,7 @@ def test_published_and_served_by_mlflow(fitted: Run, tmp_path: Path) -> None:
     assert served["reason_1"].tolist() == expected["reason_1"].tolist()
     client = mlflow.MlflowClient(uri)
     parent = client.get_run(published.run_id)
+    assert parent.data.metrics["driver_agreement_churn"] == run.facts["driver_agreement"]["churn"]
     assert parent.data.metrics["churn_auc"] == pytest.approx(
         run.leaderboard_churn.set_index("model").loc["clvseg mix", "auc"]
     )

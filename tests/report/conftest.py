@@ -77,6 +77,7 @@ def build_run(
         "gates": {"passed": False, "cutoff": "1997-09-30", "value": True, "churn": False, "champion_value": "hybrid", "champion_churn": None},
         "holdout_total": {"predicted": total * 0.91, "low": total * 0.8, "high": total * 1.02, "actual": total},
         "expected_churners": float(scores["churn_probability"].sum()),
+        "driver_agreement": {"churn": 0.91, "value": 0.84},
     }  # fmt: skip
     return Run(
         settings=settings,
@@ -99,6 +100,7 @@ def build_run(
         calibration=_calibration(customers),
         weekly=_weekly(rng, scale),
         drivers=_drivers(),
+        contributions=_contributions(rng, scores),
         segment_drivers=_segment_drivers(names),
         model_choice=frames.MODEL_CHOICE.conform(_model_choice()),
         cluster_choice=frames.CHOICE.conform(pd.DataFrame(
@@ -367,7 +369,25 @@ def _drivers() -> pd.DataFrame:
         for target in ("churn", "value")
         for i, label in enumerate(LABELS)
     ]
-    return pd.DataFrame(rows, columns=["target", "feature", "label", "importance", "direction"])
+    table = pd.DataFrame(rows, columns=["target", "feature", "label", "importance", "direction"])
+    rank = table.groupby("target").cumcount() + 1
+    return table.assign(rank=rank, rank_low=rank, rank_high=rank + rank % 2)
+
+
+def _contributions(rng: np.random.Generator, scores: pd.DataFrame) -> pd.DataFrame:
+    """Contributions of at most 300 customers: the base, the purchase model and three features."""
+    some = scores.sample(min(300, len(scores)), random_state=1)
+    parts = [
+        pd.DataFrame({"customer_id": some["customer_id"], "model": target, "feature": feature, "value": value, "entry": "",
+                      "contribution": size * (value - np.mean(value)) / (np.std(value) + 1e-9) + shift})
+        for target, sign in (("churn", 1), ("value", -1))
+        for feature, value, size, shift in (
+            ("base", 0.0, 0.0, 0.4), ("probability model", some["churn_probability"], sign, 0.3),
+            ("since_last", some["since_last"], 0.3 * sign, 0.0), ("past_revenue", some["past_revenue"], -0.2 * sign, 0.0),
+            ("weekend_share", rng.uniform(0, 1, len(some)), 0.01, 0.0),
+        )
+    ]  # fmt: skip
+    return frames.CONTRIBUTIONS.conform(pd.concat(parts))
 
 
 def _segment_drivers(names: list[str]) -> pd.DataFrame:

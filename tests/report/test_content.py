@@ -184,9 +184,8 @@ def test_no_nonsense_at_any_size_of_money(make_run: MakeRun, scale: float) -> No
 def test_no_internal_names(run: Run) -> None:
     page = build(run)
     shown = list(texts(dataclasses.replace(page, data=page.history, findings=(), alarms=())))
-    anchors = {"value_risk_map", "segments_later", "weekly_revenue", "rfm_grid"}
-    named = {text for text in shown if re.search(r"[a-z]_[a-z]", text)} - anchors
-    assert {name for name in named if not name.startswith(("drivers_", "leaderboard_"))} == set()
+    named = {text for text in shown if re.search(r"[a-z]_[a-z]", text)} - page.figures
+    assert named == set()
 
 
 def test_settings_show_no_places(run: Run) -> None:

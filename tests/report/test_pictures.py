@@ -23,9 +23,10 @@ def specs(run: Run) -> dict[str, dict[str, Any]]:
 
 def test_names_are_sorted_and_complete(specs: dict[str, dict[str, Any]]) -> None:
     assert list(specs) == [
-        "clusters", "cohorts", "deciles", "drivers_churn", "drivers_value", "gains", "leaderboard_churn",
-        "leaderboard_value", "profits", "reliability", "rfm_grid", "segments", "segments_later",
-        "value_risk_map", "weekly_revenue",
+        "beeswarm_churn", "beeswarm_value", "clusters", "cohorts", "deciles", "dependence_churn",
+        "dependence_value", "drivers_churn", "drivers_value", "effects_churn", "effects_value", "gains",
+        "leaderboard_churn", "leaderboard_value", "profits", "reliability", "rfm_grid", "segments",
+        "segments_later", "value_risk_map", "weekly_revenue",
     ]  # fmt: skip
 
 
@@ -71,3 +72,35 @@ def test_our_row_is_blue_in_the_leaderboards(specs: dict[str, dict[str, Any]]) -
 def test_phone_figures_are_valid_too(run: Run) -> None:
     for figure in plan(run).values():
         assert figure.draw(width=PHONE_WIDTH).to_dict()["datasets"]
+
+
+def test_every_explained_customer_is_in_the_swarm(run: Run, specs: dict[str, dict[str, Any]]) -> None:
+    dots = pd.DataFrame(rows_with(specs["beeswarm_churn"], "level"))
+    customers = run.contributions["customer_id"].nunique()
+    assert (dots.groupby("label")["customers"].sum() == customers).all()
+    assert dots["label"].iloc[0].startswith("Risk by recency")
+    lowest = dots[dots["label"] == "Days since the last order"].sort_values("contribution")["level"]
+    assert lowest.iloc[0] < 0.2 < 0.8 < lowest.iloc[-1]
+
+
+def test_segments_are_set_apart_as_their_contributions_say(
+    run: Run, specs: dict[str, dict[str, Any]]
+) -> None:
+    bars = pd.DataFrame(rows_with(specs["effects_value"], "difference"))
+    assert list(dict.fromkeys(bars["segment"])) == [
+        name for name in run.segments["segment"] if name in set(bars["segment"])
+    ]
+    parts = run.contributions.query("model == 'value' and feature == 'since_last'").set_index("customer_id")
+    segment = run.scores.set_index("customer_id").loc[parts.index, "segment"]
+    for bar in bars[bars["feature"] == "since_last"].itertuples():
+        inside = parts["contribution"][segment == bar.segment].mean()
+        outside = parts["contribution"][segment != bar.segment].mean()
+        assert bar.difference == pytest.approx(inside - outside)
+
+
+def test_charts_of_effects_have_titles_and_units(specs: dict[str, dict[str, Any]]) -> None:
+    across = specs["dependence_churn"]["layer"][1]["encoding"]
+    assert across["x"]["title"] == "Days since the last order"
+    assert across["y"]["title"] == "Effect on the odds of no order, a factor"
+    for name in ("beeswarm_value", "effects_value"):
+        assert "Effect on the predicted revenue, a factor" in str(specs[name])
