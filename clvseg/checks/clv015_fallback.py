@@ -8,7 +8,7 @@ ABOUT = About(
     "CLV015",
     "Simpler model in use",
     "Boosting corrects the purchase and spend models by what followed earlier cutoffs. Where the log is too "
-    "short or too small for that, or boosting did no better there, those models are used as they are.",
+    "short or too small for that, or boosting did no better there, those models are used without it.",
     "Nothing is wrong with the predictions; a longer log, or columns such as product, channel and order, may "
     "let boosting help.",
 )

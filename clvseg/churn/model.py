@@ -33,6 +33,8 @@ _OBJECTIVE = {"objective": "binary"}
 _EDGE = 1e-4
 _MIN_EACH = 200
 _MIN_SURENESS = 1.0
+_MIN_LINE = 25
+_ALONE = (1.0, 0.0)
 _TRUST = 1 / 3
 _ANCHOR = 0.5
 _DECREASING = ("probability_active",)
@@ -46,7 +48,9 @@ class ChurnModel:
     than what could be observed at the origins, the purchase model's logit over the horizon replaces the one
     over the inner days. The intercept is moved half way to where the mean probability is the purchase
     model's, corrected by a third of its newest error. Where the origins do not show that boosting helps, the
-    probability is the purchase model's, with that corrected mean.
+    probability is a logistic regression's on the purchase model's logit and the days since the last order,
+    with its mean moved half way too: a purchase model that fits badly is too sure of itself. Where the
+    origins hold too few even for that, it is the purchase model's, with that corrected mean.
 
     Parameters
     ----------
@@ -70,6 +74,9 @@ class ChurnModel:
     errors : tuple of float
         logit(share that did not come back) - logit(mean probability of the purchase model) at each origin,
         newest first.
+    line : tuple of float
+        Where boosting is not used: weights of the purchase model's logit and of log(1 + days since the last
+        order); (1, 0) for the purchase model alone.
     out_of_fold : ndarray of float, shape (rows,)
         The probabilities behind `evidence`, on the panel's rows. Not saved.
     """
@@ -84,6 +91,7 @@ class ChurnModel:
         self.errors: tuple[float, ...] = ()
         self.out_of_fold = np.empty(0)
         self.intercept: float | None = None
+        self.line = _ALONE
 
     def fit(self, panel: Panel) -> Self:
         """Learn from a panel; the intercept is set on its ``current`` customers.
@@ -93,13 +101,16 @@ class ChurnModel:
         panel : Panel
             From `clvseg.value.origins.build_panel`.
         """
-        self.features, self.parts, self.intercept = panel.features, [], 0.0
+        self.features, self.parts, self.line, self.intercept = panel.features, [], _ALONE, 0.0
         self.errors = _origin_errors(panel)
         self._boost(panel)
+        if not self.parts:
+            self._fit_line(panel)
         expected = expit(_gone(panel.current["horizon_active"])).mean()
         corrected = float(expit(logit(expected) + (_TRUST * self.errors[0] if self.errors else 0.0)))
         moved = _shift(self.raw(panel.current), corrected)
-        self.intercept = _ANCHOR * moved if self.parts else moved
+        alone = not self.parts and self.line == _ALONE
+        self.intercept += moved if alone else _ANCHOR * moved
         return self
 
     def _boost(self, panel: Panel) -> None:
@@ -147,14 +158,32 @@ class ChurnModel:
         ]
         return model
 
+    def _fit_line(self, panel: Panel) -> None:
+        """Correct the purchase model by a line, where enough came back and enough did not."""
+        from sklearn.linear_model import LogisticRegression
+
+        gone = 1.0 - panel.outcome["active"].to_numpy(dtype=np.float64)
+        if min(gone.sum(), len(gone) - gone.sum()) < _MIN_LINE:
+            return
+        start = _gone(panel.rows["probability_active"])
+        rows = _line_inputs(start, panel.rows)
+        fold, drawn = customer_folds(panel.rows.index, self.seed), np.empty(len(gone))
+        for k in np.unique(fold):
+            fitted = LogisticRegression(C=np.inf).fit(rows[fold != k], gone[fold != k])
+            drawn[fold == k] = fitted.decision_function(rows[fold == k])
+        fitted = LogisticRegression(C=np.inf).fit(rows, gone)
+        (own, since), self.intercept = fitted.coef_[0], float(fitted.intercept_[0])
+        self.line, self.out_of_fold = (float(own), float(since)), expit(drawn)
+        self.reason += "; a line corrects the purchase model by the days since the last order"
+
     def offset(self, frame: pd.DataFrame) -> FloatArray:
         """What the logit of churn holds besides the boosters, shape (rows,)."""
         if self.intercept is None:
             raise NotFittedError("This ChurnModel is not fitted yet; call fit first.")
-        ahead = _gone(frame["horizon_active"])
+        ahead, inner = _gone(frame["horizon_active"]), _gone(frame["probability_active"])
+        longer = ahead - inner
         if not self.parts:
-            return ahead + self.intercept
-        longer = ahead - _gone(frame["probability_active"])
+            return _line_inputs(inner, frame) @ np.array(self.line) + longer + self.intercept
         share = self.boosting.guided
         return share * ahead + (1 - share) * longer + self.intercept
 
@@ -192,6 +221,7 @@ class ChurnModel:
             "evidence": self.evidence,
             "errors": list(self.errors),
             "intercept": self.intercept,
+            "line": list(self.line),
         }
 
     @classmethod
@@ -202,6 +232,7 @@ class ChurnModel:
         model.parts = [(weight, booster_from_text(text)) for weight, text in state["parts"]]
         model.reason, model.evidence = state["reason"], dict(state["evidence"])
         model.errors, model.intercept = tuple(state["errors"]), state["intercept"]
+        model.line = (state["line"][0], state["line"][1])
         return model
 
 
@@ -217,6 +248,12 @@ def too_few(panel: Panel) -> str:
         if enough
         else f"only {fewest} of {_MIN_EACH} needed at earlier cutoffs who came back, or who did not"
     )
+
+
+def _line_inputs(logits: FloatArray, frame: pd.DataFrame) -> FloatArray:
+    """Columns that the weights of `ChurnModel.line` are for, shape (rows, 2)."""
+    since = frame["since_last"].to_numpy(dtype=np.float64)
+    return np.column_stack([logits, np.log1p(np.maximum(since, 0.0))])
 
 
 def _gone(active: pd.Series) -> FloatArray:

@@ -115,6 +115,39 @@ def test_boosting_that_does_not_help_is_not_used(panel):
     assert model.reason.startswith("boosting did not predict churn better")
 
 
+def test_a_purchase_model_too_sure_of_itself_is_corrected_by_a_line(panel):
+    """Few rows; who comes back follows the days since the last order, the purchase model is too sure."""
+    rng = np.random.default_rng(0)
+    kept = np.sort(rng.permutation(len(panel.rows))[:390])
+
+    def too_sure(frame):
+        names = ["probability_active", "horizon_active"]
+        return frame.assign(**{name: expit(3 * logit(frame[name].clip(1e-3, 1 - 1e-3))) for name in names})
+
+    def leaving(frame):
+        return expit(-2 + 0.5 * np.log1p(frame["since_last"].to_numpy()))
+
+    rows = too_sure(panel.rows.iloc[kept])
+    gone = rng.random(len(rows)) < leaving(rows)
+    few = dataclasses.replace(
+        panel,
+        rows=rows,
+        origin=panel.origin[kept],
+        outcome=panel.outcome.iloc[kept].assign(active=1.0 - gone),
+        current=too_sure(panel.current),
+    )
+    model = ChurnModel().fit(few)
+    assert model.parts == []
+    assert model.reason.startswith("only ")
+    assert model.reason.endswith("; a line corrects the purchase model by the days since the last order")
+    assert abs(model.line[0]) < 0.2
+    assert model.line[1] == pytest.approx(0.5, abs=0.3)
+    truth, said = leaving(few.current), model.predict_proba(few.current)[:, 1]
+    assert np.abs(said - truth).mean() < np.abs(1 - few.current["horizon_active"] - truth).mean() / 2
+    again = ChurnModel.from_dict(json.loads(json.dumps(model.to_dict())))
+    np.testing.assert_array_equal(again.predict_proba(few.current)[:, 1], said)
+
+
 def test_everybody_came_back(panel):
     model = ChurnModel().fit(dataclasses.replace(panel, outcome=panel.outcome.assign(active=1.0)))
     assert model.reason.startswith("only 0 of 200 needed")
