@@ -149,7 +149,7 @@ def segment_effects(
         description=alt.Description("detail:N"),
         tooltip=alt.Tooltip("detail:N", title="effect"),
     )
-    panel = alt.layer(bars, _names(base, inner)).properties(
+    panel = alt.layer(bars, _names(base, inner + 40)).properties(
         width=inner, height=40 * (int(frame["place"].max()) + 1)
     )
     head = alt.Header(labelFontSize=13, labelFontWeight="bold", labelColor=INK, labelAnchor="start")

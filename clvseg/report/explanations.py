@@ -25,14 +25,16 @@ def explained(run: Run) -> list[str]:
     return [target for target in NOUNS if (run.contributions["model"] == target).any()]
 
 
-def why_section(run: Run) -> Section:
-    """How to read the pictures of the contributions, and how stable the drivers are.
+def why_section(run: Run) -> Section | None:
+    """How to read the pictures of the contributions, and how stable the drivers are; None without any.
 
     Parameters
     ----------
     run : Run
         What a fit made.
     """
+    if run.contributions.empty:
+        return None
     agreement = run.facts["driver_agreement"]
     points = [
         f"The ranking of what drives {NOUNS[target]} agrees with that of models fitted anew to other draws "

@@ -118,7 +118,7 @@ class Content:
     cards: tuple[Card, ...]
     segment_numbers: Table
     drivers: tuple[Drivers, ...]
-    why: Section
+    why: Section | None
     accuracy: Section
     history: Section
     making: Section

@@ -189,6 +189,7 @@ def test_a_run_with_little_in_it(make_run: MakeRun) -> None:
         "cohorts",
         "gains",
         "profits",
+        "contributions",
     )
     bare = dataclasses.replace(
         run,
@@ -198,6 +199,7 @@ def test_a_run_with_little_in_it(make_run: MakeRun) -> None:
     )
     page = Page(render(bare))
     assert len(page.pictures) == 2 * len({"value_risk_map", "rfm_grid", "weekly_revenue"})
+    assert "why" not in page.ids
 
 
 def test_write_report_leaves_one_file(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
