@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from clvseg.cli import app
 from clvseg.config import Settings
 from clvseg.errors import ConfigError, DataError, MissingColumnsError
 from clvseg.frames import CONTRACT_LATER, CONTRACT_SEGMENTS, contract_scores
+from clvseg.monitoring import History
 from clvseg.run import Run
 from tests.contract.conftest import SECTION, settings, subscriptions
 
@@ -206,6 +208,30 @@ def test_command_line(tmp_path: Path) -> None:
     assert judged.exit_code == 0
     assert "5-fold cross-validation" in judged.stdout
     assert "concordance" in judged.stdout
+
+
+def test_later_scores_have_a_history_and_hold_segments(fitted: Run, tmp_path: Path) -> None:
+    place = tmp_path / "runs" / "first"
+    place.mkdir(parents=True)
+    fitted.save(place)
+    frame = subscriptions()
+    frame["calls"] += np.random.default_rng(1).normal(0, 0.05, len(frame))
+    frame.to_csv(tmp_path / "later.csv", index=False)
+    day = fitted.as_of + dt.timedelta(30)
+    moved = {}
+    for keep in (False, True):
+        workflow.score_to_file(
+            place, tmp_path / "later.csv", tmp_path / "s.parquet", as_of=str(day), keep=keep
+        )
+        later = pd.read_parquet(tmp_path / "s.parquet")
+        moved[keep] = int((later["segment"] != fitted.scores["segment"]).sum())
+    assert History(tmp_path / "history").dates() == [fitted.as_of, day]
+    assert (later["changed_on"].dt.date == day).sum() == moved[True] < moved[False]
+    assert not later.isna().to_numpy().any()
+    found, _ = results.movement(place)
+    assert found.matrix().to_numpy().sum() == 900
+    with pytest.raises(DataError, match="transaction logs"):
+        workflow.check_against(place, tmp_path / "later.csv")
 
 
 def test_too_little_to_learn_from() -> None:
