@@ -191,6 +191,7 @@ def evaluate(settings: SettingsFile, as_json: AsJson = False, strict: Strict = F
                 "gates": _records(judged.gates),
                 "cohorts": _records(judged.cohorts),
                 "later": _records(judged.later),
+                "survival": _records(judged.survival_later),
                 "model_choice": _records(judged.model_choice),
                 "findings": _records(judged.findings),
             }
@@ -202,6 +203,7 @@ def evaluate(settings: SettingsFile, as_json: AsJson = False, strict: Strict = F
         _print_cohorts(judged.cohorts, judged.facts)
         _print_choice(judged.model_choice)
         _print_later(judged.later, judged.facts)
+        _print_returns(judged.survival_later, judged.facts)
         _print_findings(judged.findings)
     _exit_on_serious(judged.findings, strict)
 
@@ -990,6 +992,24 @@ def _print_leavers(gone: pd.DataFrame, segment: str, found: Movement) -> None:
     _table(title, columns, rows, words=(0, 5))
     if len(gone) > _LONGEST:
         print(f"These are the {_LONGEST} most valuable; --list FILE writes all.")
+
+
+def _print_returns(later: pd.DataFrame, facts: dict[str, Any]) -> None:
+    """Print the share expected to have ordered again beside the share that had, at up to four days."""
+    every = sorted(later["day"].unique())[1:]
+    days = sorted({every[-(-len(every) * part // 4) - 1] for part in (1, 2, 3, 4)})
+    rows = []
+    for name, part in later.groupby("group", sort=False):
+        said, came = (part[part["measure"] == m].set_index("day") for m in part["measure"].unique())
+        row = [f"{said['share'][day]:.0%} / {came['share'][day]:.0%}" for day in days]
+        last = came.loc[days[-1]]
+        rows.append([str(name), *row[:-1], f"{row[-1]} ({last['low']:.0%} to {last['high']:.0%})"])
+    title = (
+        "When they ordered again: expected / as it came (95 % interval), by day. Integrated Brier score "
+        f"{facts['returns_brier']:.4f}; of one curve for all, seen afterwards, "
+        f"{facts['returns_brier_km']:.4f}"
+    )
+    _table(title, ["", *(f"day {day:.0f}" for day in days)], rows)
 
 
 def _print_tuned(tuned: Tuned, places: dict[str, str]) -> None:

@@ -508,7 +508,7 @@ SURVIVAL = Table(
     "survival",
     (
         Column("group", "text", "", "segment, or all customers"),
-        Column("measure", "text", "", "still there"),
+        Column("measure", "text", "", "still there (contract); ordered again, still a customer (orders)"),
         Column("day", "float", "days", "since the start (contract) or from as_of on (orders)"),
         Column("share", "float", "0..1", "share of the group"),
         Column("low", "float", "0..1", "2.5 % end of its interval; the share itself where it is a model's"),

@@ -15,7 +15,7 @@ from clvseg import checks, frames
 from clvseg.boosting import FloatArray
 from clvseg.config import Settings, parse_duration
 from clvseg.data.features import log_gaps
-from clvseg.data.summary import outcomes
+from clvseg.data.summary import outcomes, waits
 from clvseg.data.transactions import Transactions
 from clvseg.errors import ConvergenceError, DataError
 from clvseg.evaluation.bootstrap import Bootstrap, beside, churn_bootstrap, pool, resample, value_bootstrap
@@ -42,6 +42,7 @@ from clvseg.evaluation.profit import (
     profit_curve,
     value_if_kept,
 )
+from clvseg.evaluation.returning import later_returns, returns_accuracy
 from clvseg.explain import EXPECTATIONS
 from clvseg.learning import MODEL_NAMES, Learned, learn, purchase_models
 from clvseg.scores import PREDICTORS
@@ -68,6 +69,8 @@ class Judged:
         ``left_out`` (why a wanted cutoff is not among them), ISO dates.
     leaderboard_value, leaderboard_churn, differences, gates, later, cohorts : DataFrame
         The tables of :mod:`clvseg.frames`, of the newest cutoff.
+    survival_later : DataFrame
+        See :class:`clvseg.run.Run`.
     gains, profits, findings : DataFrame
         The tables of :mod:`clvseg.frames`, of the newest cutoff.
     deciles, calibration, model_choice, holdout : DataFrame
@@ -86,6 +89,7 @@ class Judged:
     differences: pd.DataFrame
     gates: pd.DataFrame
     later: pd.DataFrame
+    survival_later: pd.DataFrame
     cohorts: pd.DataFrame
     gains: pd.DataFrame
     profits: pd.DataFrame
@@ -108,6 +112,7 @@ class _Cutoff:
     day: dt.date
     learned: Learned
     later: pd.DataFrame
+    waits: pd.DataFrame
     bases: dict[str, ModelBase]
     risks: dict[str, FloatArray]
     kept: FloatArray
@@ -242,7 +247,8 @@ def _measure(
         churn = threads.submit(churn_bootstrap, gone, risks, seed, among)
         money = threads.submit(profit_bootstrap, gone, risks, kept, campaign, seed, among)
     both = beside(churn.result(), money.result())
-    return _Cutoff(day, learned, later, bases, risks, kept, campaign, value.result(), both)
+    waited = waits(transactions, day, horizon)
+    return _Cutoff(day, learned, later, waited, bases, risks, kept, campaign, value.result(), both)
 
 
 def _tables(
@@ -257,15 +263,15 @@ def _tables(
     predicted, churn = people["predicted_value"].to_numpy(), people["churn_probability"].to_numpy()
     actual, gone = newest.actual, newest.gone
     inside = _inside(newest)
+    segments, returns = learned.segmentation.assign(people)["segment"], learned.returns()
     return Judged(
-        facts=facts,
+        facts=facts | returns_accuracy(returns, newest.waits),
         leaderboard_value=leaderboard(frames.LEADERBOARD_VALUE, newest.value),
         leaderboard_churn=leaderboard(frames.LEADERBOARD_CHURN, newest.churn),
         differences=_differences(newest.value, newest.churn),
         gates=gates,
-        later=later_table(
-            learned.segmentation.assign(people)["segment"], predicted, churn, newest.later, seed
-        ),
+        later=later_table(segments, predicted, churn, newest.later, seed),
+        survival_later=later_returns(returns, segments, newest.waits),
         cohorts=cohort_table(people["T"].to_numpy(), newest.day, actual, predicted, seed),
         gains=pd.concat(
             [gain_table(gone, newest.risks[name]).assign(model=name) for name in (HYBRID, SINCE_LAST)],

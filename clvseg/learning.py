@@ -19,6 +19,7 @@ from clvseg.config import Settings, ValueSettings
 from clvseg.data.features import log_gaps
 from clvseg.data.transactions import Transactions
 from clvseg.errors import ConfigError, ConvergenceError, DataError, nearest
+from clvseg.evaluation.returning import Returns, expected_returns
 from clvseg.explain import ReasonCodes
 from clvseg.scores import Scorer, attributes_of
 from clvseg.segments import Segmentation
@@ -64,6 +65,11 @@ class Learned:
         """What is known of the customers beside their orders."""
         first = list(self.people.columns).index("churn_probability") + 1
         return self.people[self.people.columns[first:]]
+
+    def returns(self) -> Returns:
+        """When the customers are expected to order again."""
+        churn = self.people["churn_probability"].to_numpy(dtype=np.float64)
+        return expected_returns(self.base.value_model, self.people, churn, self.panel.horizon_days)
 
     def scorer(self, settings: Settings) -> Scorer:
         """Add the reasons."""

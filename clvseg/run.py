@@ -77,7 +77,11 @@ class Run:
         The same as of ``cutoff``, with ``predicted_value``, ``churn_probability``, and of the later period
         ``actual_value`` (money) and ``actual_active`` (0 or 1).
     survival : DataFrame
-        :data:`clvseg.frames.SURVIVAL`: share still there over time; empty of a transaction log.
+        :data:`clvseg.frames.SURVIVAL`: share still there over time; of a transaction log the shares expected
+        to have ordered again and to be customers still, in the days after ``as_of``.
+    survival_later : DataFrame
+        :data:`clvseg.frames.SURVIVAL`: expected to have ordered again, and what came, in the days after
+        ``cutoff``; empty of a contractual run.
     rules : DataFrame
         :data:`clvseg.frames.RULES`: a short rule for each segment; empty of a contractual run.
     scorecard : DataFrame
@@ -117,6 +121,7 @@ class Run:
     customers: pd.DataFrame
     holdout: pd.DataFrame
     survival: pd.DataFrame = field(default_factory=lambda: SURVIVAL.empty())
+    survival_later: pd.DataFrame = field(default_factory=lambda: SURVIVAL.empty())
     rules: pd.DataFrame = field(default_factory=lambda: RULES.empty())
     scorecard: pd.DataFrame = field(default_factory=lambda: SCORECARD.empty())
     forecast: pd.DataFrame = field(default_factory=lambda: FORECAST.empty())

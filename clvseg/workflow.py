@@ -20,6 +20,7 @@ from clvseg.data.features import customer_features, feature_catalogue
 from clvseg.data.summary import revenue_by_cohort, revenue_by_week
 from clvseg.data.transactions import Transactions
 from clvseg.errors import ConfigError, DataError
+from clvseg.evaluation.returning import returns_table
 from clvseg.judging import Judged, Step, judge
 from clvseg.learning import MODEL_NAMES, Learned, learn, refit
 from clvseg.monitoring import Drift, History, learn_reference, measure_drift
@@ -124,6 +125,8 @@ def fit(settings: Settings, source: Any = None, *, progress: Step = _silent) -> 
         model_choice=judged.model_choice,
         customers=learned.panel.current.drop(columns=[*explain.EXPECTATIONS]).reset_index(),
         holdout=judged.holdout,
+        survival=returns_table(learned.returns(), scores["segment"]),
+        survival_later=judged.survival_later,
         rules=rules,
         scorecard=earned,
     )

@@ -125,6 +125,21 @@ def test_segments_differ_in_later_spend_and_activity(run):
     assert np.corrcoef(later["predicted_active"], later["active"])[0, 1] > 0.8
 
 
+def test_curves_of_orders_end_at_the_churn_probabilities_and_at_what_came(run):
+    def ends(table, measure):
+        mine = table[table["measure"] == measure]
+        return mine.groupby("group")["share"].last()
+
+    risk = run.scores.groupby("segment")["churn_probability"].mean()
+    expected = ends(run.survival, "ordered again")
+    assert expected["all customers"] == pytest.approx(1 - run.scores["churn_probability"].mean(), abs=1e-7)
+    for segment in expected.index.drop("all customers"):
+        assert expected[segment] == pytest.approx(1 - risk[segment], abs=1e-7)
+    came = ends(run.survival_later, "ordered again, as it came")
+    assert came["all customers"] == pytest.approx(run.holdout["actual_active"].mean())
+    assert run.facts["returns_brier"] < run.facts["returns_brier_km"]
+
+
 def test_naive_rows_and_lifetimes_stand_beside_ours(run):
     value, churn = run.leaderboard_value, run.leaderboard_churn
     assert {"past rate x horizon", "lifetimes BG/NBD + Gamma-Gamma"} <= set(value["model"])

@@ -166,6 +166,21 @@ def outcomes(as_of: dt.date, until: dt.date) -> str:
     """
 
 
+def waits(as_of: dt.date, until: dt.date) -> str:
+    """Days from the day to each customer's next purchase, of every customer seen up to it.
+
+    `until` is where observation ends: those who did not return by then have waited as long.
+    """
+    first = f"min(day) FILTER (WHERE day > {date(as_of)})"
+    return f"""
+    SELECT customer_id,
+           CAST(date_diff('day', {date(as_of)}, coalesce({first}, {date(until)})) AS BIGINT) AS days,
+           CAST({first} IS NOT NULL AS BIGINT) AS returned
+    FROM purchases WHERE day <= {date(until)}
+    GROUP BY customer_id HAVING min(day) <= {date(as_of)} ORDER BY customer_id
+    """
+
+
 def revenue_by_week(until: dt.date) -> str:
     """Revenue, purchases, customers and new customers of every week of the log, empty weeks included."""
     return f"""

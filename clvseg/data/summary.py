@@ -120,6 +120,27 @@ def outcomes(tx: Transactions, as_of: dt.date, days: int) -> pd.DataFrame:
     DataError
         When the log begins after `as_of` or ends before the period does.
     """
+    frame = tx.engine.frame("measure what followed", queries.outcomes(as_of, _end(tx, as_of, days)))
+    return frame.set_index("customer_id")
+
+
+def waits(tx: Transactions, as_of: dt.date, days: int) -> pd.DataFrame:
+    """Return how long the customers known on `as_of` waited with their next purchase.
+
+    Parameters and errors as for :func:`outcomes`.
+
+    Returns
+    -------
+    DataFrame
+        ``days`` (1 to `days`) and ``returned`` (0 or 1; where 0 no purchase came in the `days`), in the
+        summary's index and order.
+    """
+    frame = tx.engine.frame("measure who returned when", queries.waits(as_of, _end(tx, as_of, days)))
+    return frame.set_index("customer_id")
+
+
+def _end(tx: Transactions, as_of: dt.date, days: int) -> dt.date:
+    """Last day of the period after a day, which must be in the log."""
     check_day(tx, as_of)
     until = as_of + dt.timedelta(days=days)
     if until > tx.last_day:
@@ -128,8 +149,7 @@ def outcomes(tx: Transactions, as_of: dt.date, days: int) -> pd.DataFrame:
             found=f"{tx.first_day} to {tx.last_day}.",
             hint="choose an earlier cutoff or a shorter horizon.",
         )
-    frame = tx.engine.frame("measure what followed", queries.outcomes(as_of, until))
-    return frame.set_index("customer_id")
+    return until
 
 
 def revenue_by_week(tx: Transactions) -> pd.DataFrame:

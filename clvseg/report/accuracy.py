@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
 
 from clvseg.evaluation.lift import lift_label
+from clvseg.evaluation.returning import ALL, CAME, ORDERED
 from clvseg.report import words
 from clvseg.report.parts import Cell, Section, Table, Tile, rows
 from clvseg.run import Run
@@ -81,16 +83,38 @@ def accuracy_section(run: Run) -> Section:
         "profits",
         "cohorts",
         "segments_later",
+        *(("returns_later",) if len(run.survival_later) else ()),
     )
     return Section(
         "accuracy",
         "How good are the predictions?",
         lead,
-        (*_comparisons(run, value, churn), _coverage(run), _verdict(run), _campaign(run)) if tiles else (),
+        tuple(_points(run, value, churn)) if tiles else (),
         tuple(tiles),
         figures,
         tuple(table for table in tables if table.rows),
     )
+
+
+def _points(run: Run, value: pd.DataFrame, churn: pd.DataFrame) -> Iterator[str]:
+    yield from _comparisons(run, value, churn)
+    yield from (_coverage(run), _verdict(run), _campaign(run))
+    yield from _returned(run)
+
+
+def _returned(run: Run) -> Iterator[str]:
+    """How many were expected to have ordered again, and how many had, half way and at the end."""
+    every = run.survival_later[run.survival_later["group"] == ALL]
+    if every.empty:
+        return
+    said, came = (every[every["measure"] == measure] for measure in (ORDERED, CAME))
+    places = (len(said) // 2, len(said) - 1)
+    parts = [
+        f"{words.percent(came.iloc[k]['share'])} by week {came.iloc[k]['day'] / 7:.0f} "
+        f"(expected: {words.percent(said.iloc[k]['share'])})"
+        for k in places
+    ]
+    yield f"When they order again: of all customers {' and '.join(parts)} had."
 
 
 def _value_tiles(run: Run, board: pd.DataFrame) -> list[Tile]:

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 from pydantic import BaseModel
 
+from clvseg.evaluation.returning import ALL, CUSTOMER, ORDERED
 from clvseg.report import words
 from clvseg.report.parts import Cell, Section, Table, rows
 from clvseg.run import Run
@@ -77,9 +78,34 @@ def history_section(run: Run) -> Section:
         f"about {words.money(total['predicted'] / weeks, currency)} a week. Customers who come new are not "
         "in the forecast; in the history they are."
     )
+    drawn = {ORDERED: "returns", CUSTOMER: "staying"}
+    figures = [drawn[measure] for measure in drawn if (run.survival["measure"] == measure).any()]
     return Section(
-        "history", "Revenue so far and ahead", lead, figures=("weekly_revenue",), tables=(_periods(run),)
+        "history",
+        "Revenue so far and ahead",
+        lead,
+        points=tuple(_returns_points(run)),
+        figures=("weekly_revenue", *figures),
+        tables=(_periods(run),),
     )
+
+
+def _returns_points(run: Run) -> Iterator[str]:
+    """When customers order again, and how that is to be read."""
+    ordered = run.survival[(run.survival["measure"] == ORDERED) & (run.survival["group"] == ALL)]
+    if ordered.empty:
+        return
+    last, half = ordered.iloc[-1], ordered.iloc[len(ordered) // 2]
+    yield (
+        f"Of all customers, {words.percent(half['share'])} are expected to have ordered again by week "
+        f"{half['day'] / 7:.0f} and {words.percent(last['share'])} by week {last['day'] / 7:.0f}. Where a "
+        "curve is flat, waiting longer brings hardly anyone back: contact them before."
+    )
+    if (run.survival["measure"] == CUSTOMER).any():
+        yield (
+            "Whether somebody still is a customer cannot be seen, only inferred by the purchase model: a "
+            "customer may stay and not order for a while. Risk and value at risk rest on orders alone."
+        )
 
 
 def forecast_section(run: Run) -> Section | None:

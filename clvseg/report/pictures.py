@@ -11,6 +11,7 @@ import pandas as pd
 
 from clvseg import charts
 from clvseg.charts import Picture
+from clvseg.evaluation.returning import ALL, CAME, CUSTOMER, ORDERED
 from clvseg.report import explanations, words
 from clvseg.report.accuracy import per_customer, ranked
 from clvseg.report.background import whole_weeks
@@ -68,6 +69,7 @@ def plan(run: Run) -> dict[str, Figure]:
         **_ranking_figures(run),
         **_background_figures(run),
         **_forecast_figure(run),
+        **_returns_figures(run),
     }
     return dict(sorted(drawn.items()))
 
@@ -258,6 +260,38 @@ def _reliability(run: Run) -> dict[str, Figure]:
     label = f"Probability of {event(run)}, predicted and observed. " + ". ".join(bins["detail"])
     draw = partial(charts.reliability_chart, bins, event=event(run))
     return {"reliability": Figure(draw, HALF_WIDTH, label)}
+
+
+def _returns_figures(run: Run) -> dict[str, Figure]:
+    """When customers order again and how long they stay, by segment; and what came after the cutoff."""
+    drawn = {}
+    ahead_of = {
+        "returns": (run.survival, ORDERED, "Share expected to have ordered again"),
+        "staying": (run.survival, CUSTOMER, "Share still a customer, by the purchase model"),
+    }
+    for name, (table, measure, title) in ahead_of.items():
+        frame = table[table["measure"] == measure]
+        if len(frame):
+            drawn[name] = _over_weeks(frame, title, f"Weeks after {words.day(run.as_of)}")
+    later = run.survival_later[run.survival_later["group"] == ALL]
+    if len(later):
+        named = later.assign(group=later["measure"].map({ORDERED: "expected", CAME: "as it came"}))
+        cutoff = words.day(run.facts["cutoff"])
+        drawn["returns_later"] = _over_weeks(
+            named, "Share of all customers that had ordered again", f"Weeks after {cutoff}"
+        )
+    return drawn
+
+
+def _over_weeks(frame: pd.DataFrame, title: str, time: str) -> Figure:
+    frame = frame.assign(time=frame["day"] / 7)
+    ends = frame.groupby("group", sort=False).tail(1)
+    said = {
+        row.group: f"{row.group}: {words.percent(row.share)} at {row.time:.0f} weeks" for row in rows(ends)
+    }
+    frame = frame.assign(detail=frame["group"].map(said))
+    draw = partial(charts.survival_chart, frame, title=title, time=time)
+    return Figure(draw, FULL_WIDTH, f"{title}. " + ". ".join(said.values()))
 
 
 def _survival_figure(run: Run) -> dict[str, Figure]:

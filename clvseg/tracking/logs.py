@@ -101,6 +101,8 @@ def run_metrics(run: Run) -> dict[str, float]:
         "interval_coverage": facts["intervals"]["coverage"],
         "interval_width": facts["intervals"]["width"],
         **{f"driver_agreement_{name}": value for name, value in facts["driver_agreement"].items()},
+        "returns_brier": facts["returns_brier"],
+        "returns_brier_km": facts["returns_brier_km"],
         "segments": float(len(run.segments)),
         "findings": float(len(run.findings)),
         "findings_serious": float((run.findings["severity"] == "serious").sum()),

@@ -125,17 +125,21 @@ TARGETS = (
 )
 
 
-def build_folds(transactions: Transactions, settings: Settings) -> tuple[list[Fold], dict[str, str]]:
+def before_held_back(transactions: Transactions, settings: Settings) -> Transactions:
+    """What was known before the period that `clvseg fit` and `clvseg evaluate` hold back first."""
+    _, (newest, *_) = plan_cutoffs(transactions.first_day, transactions.last_day, settings, 1)
+    return transactions.split(newest)
+
+
+def build_folds(known: Transactions, settings: Settings) -> tuple[list[Fold], dict[str, str]]:
     """Earlier cutoffs to judge settings at, newest first.
 
-    The period that `clvseg fit` and `clvseg evaluate` hold back first is not looked at: of what was known
-    before it, cutoffs are planned as `evaluate` plans them, and at each one everything is fitted on what was
-    known then.
+    They are planned as `clvseg evaluate` plans its own; at each, everything is fitted on what was known then.
 
     Parameters
     ----------
-    transactions : Transactions
-        The whole log.
+    known : Transactions
+        From `before_held_back`.
     settings : Settings
         Of the run; ``[evaluation]`` says how many cutoffs and how far apart.
 
@@ -145,8 +149,6 @@ def build_folds(transactions: Transactions, settings: Settings) -> tuple[list[Fo
     left_out : dict of str to str
         Cutoffs (ISO dates) that could not be used, and why.
     """
-    _, (held_back, *_) = plan_cutoffs(transactions.first_day, transactions.last_day, settings, 1)
-    known = transactions.split(held_back)
     horizon, days = plan_cutoffs(known.first_day, known.last_day, settings, settings.evaluation.origins)
     folds, left_out = [], {}
     for day in days:

@@ -21,7 +21,7 @@ from clvseg.config import Settings
 from clvseg.data.transactions import Transactions
 from clvseg.errors import ConfigError, DataError
 from clvseg.judging import Step
-from clvseg.tuning.folds import TARGETS, Fold, Target, build_folds
+from clvseg.tuning.folds import TARGETS, Fold, Target, before_held_back, build_folds
 from clvseg.tuning.study import Search, trials_table
 
 TRIALS = 40
@@ -116,7 +116,8 @@ def tune(
     start = time.monotonic()
     with _folder(settings) as folder:
         progress("Fitting the purchase models at earlier cutoffs")
-        folds, left_out = build_folds(transactions, settings)
+        known = before_held_back(transactions, settings)
+        folds, left_out = build_folds(known, settings)
         usable = {target.name: [f for f in folds if not target.too_few(f.panel)] for target in TARGETS}
         searched = [target for target in TARGETS if usable[target.name]]
         reasons = _reasons(folds, left_out, searched)
@@ -126,7 +127,7 @@ def tune(
                 found="; ".join(sorted(set(reasons.values()))) + ".",
                 hint="the settings in use are the choice for short or small logs.",
             )
-        studies = _studies(folder, searched, folds, settings)
+        studies = _studies(folder, searched, known.hash, folds, settings)
         with _log(settings, studies) as log:
             found = []
             for place, target in enumerate(searched):
@@ -202,18 +203,19 @@ def _folder(settings: Settings) -> Iterator[Path]:
 
 
 def _studies(
-    folder: Path, searched: Sequence[Target], folds: Sequence[Fold], settings: Settings
+    folder: Path, searched: Sequence[Target], data: str, folds: Sequence[Fold], settings: Settings
 ) -> dict[str, optuna.Study]:
     """Open or begin the studies of these data and settings."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     about = [
         __version__,
+        data,
         settings.horizon_days,
         settings.seed,
         settings.value.purchases,
         settings.value.fitter,
         *(target.own(settings).model_dump() for target in TARGETS),
-        *((fold.cutoff.isoformat(), _digest(fold)) for fold in folds),
+        *(fold.cutoff.isoformat() for fold in folds),
     ]
     digest = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:12]
     storage = optuna.storages.RDBStorage(f"sqlite:///{folder.resolve() / 'optuna.db'}")
@@ -226,13 +228,6 @@ def _studies(
         )
         for target in searched
     }
-
-
-def _digest(fold: Fold) -> str:
-    """Of what a fold holds."""
-    tables = (fold.panel.rows, fold.panel.current, fold.outcome)
-    hashes = [pd.util.hash_pandas_object(table).to_numpy().tobytes() for table in tables]
-    return hashlib.sha256(b"".join(hashes)).hexdigest()[:16]
 
 
 @contextmanager

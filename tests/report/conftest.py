@@ -12,6 +12,7 @@ import pytest
 from clvseg import frames
 from clvseg.config import Settings
 from clvseg.evaluation.gates import GATES
+from clvseg.evaluation.returning import ALL, CAME, CUSTOMER, ORDERED
 from clvseg.run import Run
 
 SPECS = [
@@ -110,10 +111,26 @@ def build_run(
              "later_value": 0.2, "smallest_share": 0.05, "votes": [1, 1, 4, 1, 0, 0, 0]}
         )),
         customers=pd.DataFrame({"customer_id": scores["customer_id"], "orders": scores["frequency"] + 1.0}),
+        survival=_survival([ALL, *names], {ORDERED: 0.0, CUSTOMER: 0.0}),
+        survival_later=_survival([ALL], {ORDERED: 0.0, CAME: 0.02}),
         rules=_rules(names),
         scorecard=_scorecard(names),
         holdout=pd.DataFrame({"customer_id": scores["customer_id"], "actual_value": scores["predicted_value"]}),
     )  # fmt: skip
+
+
+def _survival(groups: list[str], halves: dict[str, float]) -> pd.DataFrame:
+    """Shares that rise, or fall from 0.9 for `CUSTOMER`, with an interval of plus and minus the half width."""
+    days = np.linspace(0, 273, 14).round()
+    parts = []
+    for place, group in enumerate(groups):
+        risen = 1 - np.exp(-days / (200 + 60 * place))
+        for measure, half in halves.items():
+            share = 0.9 - risen / 2 if measure == CUSTOMER else risen
+            low, high = np.maximum(share - half, 0), share + half
+            parts.append(pd.DataFrame({"group": group, "measure": measure, "day": days,
+                                       "share": share, "low": low, "high": high}))  # fmt: skip
+    return frames.SURVIVAL.conform(pd.concat(parts))
 
 
 def _rules(names: list[str]) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from clvseg.evaluation.returning import ALL, CAME, ORDERED
 from clvseg.report import words
 from clvseg.report.accuracy import ranked
 from clvseg.report.background import whole_weeks
@@ -215,6 +216,21 @@ def test_profile_in_words(run: Run) -> None:
         ("New count", "3"),
     ]
     assert table.note == "Looked for and not found: lines without a customer."
+
+
+def test_when_customers_order_again_is_told_and_judged(run: Run) -> None:
+    page = build(run)
+    every = run.survival[run.survival["group"] == ALL]
+    at_end = every[every["measure"] == ORDERED].iloc[-1]
+    assert any(f"{words.percent(at_end['share'])} by week 39" in point for point in page.history.points)
+    assert page.history.figures == ("weekly_revenue", "returns", "staying")
+    assert "returns_later" in page.accuracy.figures
+    came = run.survival_later[run.survival_later["measure"] == CAME].iloc[-1]
+    assert any(f"and {words.percent(came['share'])} by week 39" in point for point in page.accuracy.points)
+    bare = {name: getattr(run, name).iloc[:0] for name in ("survival", "survival_later")}
+    page = build(dataclasses.replace(run, **bare))
+    assert page.history.points == ()
+    assert "returns_later" not in page.accuracy.figures
 
 
 def test_empty_tables_leave_their_parts_out(run: Run) -> None:

@@ -190,6 +190,8 @@ def test_a_run_with_little_in_it(make_run: MakeRun) -> None:
         "gains",
         "profits",
         "contributions",
+        "survival",
+        "survival_later",
     )
     bare = dataclasses.replace(
         run,

@@ -25,8 +25,8 @@ def test_names_are_sorted_and_complete(specs: dict[str, dict[str, Any]]) -> None
     assert list(specs) == [
         "beeswarm_churn", "beeswarm_value", "clusters", "cohorts", "deciles", "dependence_churn",
         "dependence_value", "drivers_churn", "drivers_value", "effects_churn", "effects_value", "gains",
-        "leaderboard_churn", "leaderboard_value", "profits", "reliability", "rfm_grid", "segments",
-        "segments_later", "value_risk_map", "weekly_revenue",
+        "leaderboard_churn", "leaderboard_value", "profits", "reliability", "returns", "returns_later",
+        "rfm_grid", "segments", "segments_later", "staying", "value_risk_map", "weekly_revenue",
     ]  # fmt: skip
 
 

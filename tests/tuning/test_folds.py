@@ -10,7 +10,7 @@ from clvseg.config import BoostingSettings
 from clvseg.data.transactions import Transactions
 from clvseg.evaluation.metrics import log_loss
 from clvseg.judging import plan_cutoffs
-from clvseg.tuning import build_folds
+from clvseg.tuning import before_held_back, build_folds
 from clvseg.tuning.folds import TARGETS
 from clvseg.tuning.study import _gain
 from clvseg.value.hybrid import tweedie_deviance
@@ -21,7 +21,7 @@ BASE = BoostingSettings(min_data_in_leaf=100_000)  # no tree can split
 
 @pytest.fixture(scope="module")
 def folds(transactions, settings):
-    found, left_out = build_folds(transactions, settings)
+    found, left_out = build_folds(before_held_back(transactions, settings), settings)
     assert left_out == {}
     return found
 
@@ -46,7 +46,9 @@ def test_nothing_after_the_held_back_cutoff_changes_a_fold(folds, transactions, 
     last = pd.DataFrame({"customer_id": [1], "time": [log["time"].max()], "amount": [1.0]})
     changed = Transactions.read(pd.concat([early, other, last]), settings.data)
     assert changed.hash != transactions.hash
-    again, _ = build_folds(changed, settings)
+    one, two = (before_held_back(tx, settings) for tx in (transactions, changed))
+    assert one.hash == two.hash
+    again, _ = build_folds(before_held_back(changed, settings), settings)
     for fold, one in zip(folds, again, strict=True):
         pd.testing.assert_frame_equal(fold.panel.rows, one.panel.rows)
         pd.testing.assert_frame_equal(fold.panel.current, one.panel.current)
