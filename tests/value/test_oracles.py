@@ -136,6 +136,16 @@ def test_everything_is_there_for_a_new_customer():
         assert model.days_to_next_purchase(NEW_CUSTOMER)[0] > 0
 
 
+def test_mean_over_dropout_of_customers_alike():
+    """Where all customers drop out with nearly the same probability, the mean is the value there."""
+    rho, tau = np.array([111.7]), np.array([0.32])
+    for size in 10.0 ** np.arange(5, 16):
+        for a, c in ((2.1 * size, 3300.0 * size), (size, size), (50 * size, size)):
+            p = a / (a + c)
+            found = mean_over_dropout(a, np.array([c]), rho, tau)[0]
+            assert found == pytest.approx((1 - (1 + p * tau[0]) ** -rho[0]) / p, rel=2e-5), (a, c)
+
+
 def test_mean_over_dropout_at_extremes():
     """Random shapes from 1e-3 to 1e3, heavy buyers, short and long horizons, against mpmath."""
     rng = np.random.default_rng(3)

@@ -23,6 +23,8 @@ _FEWEST = 9
 _DROP = 40.0
 # Below this share of the integrand's own scale its tail is integrated by the first two terms of its series.
 _TAIL = 1e-6
+# Variance of logit p, about 1/a + 1/c, below which p is as good as known: then the density loses its digits.
+_SURE = 1e-6
 
 
 def mean_over_dropout(a: float | Array, c: Array, rho: Array, tau: Array) -> Array:
@@ -48,6 +50,10 @@ def mean_over_dropout(a: float | Array, c: Array, rho: Array, tau: Array) -> Arr
         part = slice(begin, begin + 1024)
         first = a[part] if isinstance(a, np.ndarray) and a.ndim else a
         out[part] = _integrate(first, c[part], rho[part], tau[part])
+    sure = 1 / a + 1 / c < _SURE
+    if sure.any():
+        p, bought = a / (a + c), -np.expm1(-rho * np.log1p(a / (a + c) * tau))
+        out = np.where(sure, bought / p, out)
     return np.clip(out, 0, rho * tau)
 
 
@@ -83,7 +89,7 @@ def cuts(a: float | Array, c: Array, drop: float) -> tuple[Array, Array]:
     height = a * log_expit(peak) + c * log_expit(-peak)
 
     def cut(sign: float) -> Array:
-        near, far = np.zeros_like(c), np.full_like(c, 1.0)
+        near, far = np.zeros_like(c), np.minimum(1.0, 1.5 * np.sqrt(2 * drop * (1 / a + 1 / c)))
         for _ in range(80):
             low = a * log_expit(peak + sign * far) + c * log_expit(-peak - sign * far) > height - drop
             if not low.any():
