@@ -294,7 +294,7 @@ def forecast(
         to = results.publish_forecast(run, found, progress=step)
     if as_json:
         tables = {"forecast": _records(found.table), "history": _records(found.history)}
-        tables |= {"backtest": _records(found.backtest)}
+        tables |= {"bridge": _records(found.bridge), "backtest": _records(found.backtest)}
         _print_json({"facts": found.facts, **tables, "findings": _records(found.findings), "to": str(to)})
     else:
         _print_forecast(found)
@@ -615,6 +615,8 @@ def _print_forecast(found: Forecast) -> None:
     for kind in ("cohort", "segment"):
         rows = [line(row.name, row) for row in _rows(whole[whole["group"] == kind])]
         _table(f"All periods, by {kind}", [kind, *columns], rows)
+    steps = [[row.step, f"{row.revenue:,.2f}", row.meaning] for row in _rows(found.bridge)]
+    _table("From the last days to the first period", ["", f"revenue{unit}", ""], steps, words=(0, 2))
     print(found.facts["basis"])
 
 

@@ -582,6 +582,15 @@ FORECAST_HISTORY = Table(
         Column("revenue", "float", "money", "sum of both"),
     ),
 )
+# From the last days' revenue to the forecast of as many days; the steps add up to the cent.
+BRIDGE = Table(
+    "bridge",
+    (
+        Column("step", "text", "", "actual, then what changes it, then forecast"),
+        Column("revenue", "float", "money", "to the cent"),
+        Column("meaning", "text", "", "what the step is"),
+    ),
+)
 # What would have been forecast at earlier days, week by week, beside what came.
 BACKTEST_WEEKS = Table(
     "backtest_weeks",

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _BOOSTING = re.compile(r"^[ \t]*\[(?:value|churn)\.boosting\].*?(?=^[ \t]*\[|\Z)", re.DOTALL | re.MULTILINE)
 
 
-_FORECAST_TABLES = ("forecast", "forecast_history", "backtest", "backtest_weeks", "findings")
+_FORECAST_TABLES = ("forecast", "forecast_history", "bridge", "backtest", "backtest_weeks", "findings")
 
 
 def _silent(title: str) -> None:
@@ -273,6 +273,7 @@ def publish_forecast(folder: Path, found: Forecast, *, progress: Callable[[str],
         findings=findings.reset_index(drop=True),
         forecast=found.table,
         forecast_history=found.history,
+        bridge=found.bridge,
         backtest=found.backtest,
         backtest_weeks=found.backtest_weeks,
     )
@@ -286,8 +287,8 @@ def publish_forecast(folder: Path, found: Forecast, *, progress: Callable[[str],
         text = json.dumps(found.facts, indent=2, sort_keys=True)
         (building / "forecast.json").write_text(text, encoding="utf-8")
         write_workbook(found, building / "forecast.xlsx")
-        for name in ("backtest", "backtest_weeks"):
-            if len(found.backtest):
+        for name in ("bridge", "backtest", "backtest_weeks"):
+            if len(getattr(found, name)):
                 getattr(found, name).to_csv(building / f"{name}.csv", index=False, float_format="%.6f")
         run.save_again(folder, *_FORECAST_TABLES)
         write_report(run, folder / "report.html")

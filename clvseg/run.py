@@ -12,7 +12,16 @@ import pandas as pd
 
 from clvseg.config import Settings
 from clvseg.errors import DataError
-from clvseg.frames import BACKTEST, BACKTEST_WEEKS, FORECAST, FORECAST_HISTORY, RULES, SCORECARD, SURVIVAL
+from clvseg.frames import (
+    BACKTEST,
+    BACKTEST_WEEKS,
+    BRIDGE,
+    FORECAST,
+    FORECAST_HISTORY,
+    RULES,
+    SCORECARD,
+    SURVIVAL,
+)
 
 
 @dataclass(frozen=True)
@@ -86,7 +95,7 @@ class Run:
         :data:`clvseg.frames.RULES`: a short rule for each segment; empty of a contractual run.
     scorecard : DataFrame
         :data:`clvseg.frames.SCORECARD`: what each segment has earned; empty of a contractual run.
-    forecast, forecast_history, backtest, backtest_weeks : DataFrame
+    forecast, forecast_history, bridge, backtest, backtest_weeks : DataFrame
         The tables of :mod:`clvseg.frames`; empty until `clvseg forecast` was run. ``facts`` then has
         ``forecast``: see :class:`clvseg.forecast.Forecast`.
 
@@ -126,6 +135,7 @@ class Run:
     scorecard: pd.DataFrame = field(default_factory=lambda: SCORECARD.empty())
     forecast: pd.DataFrame = field(default_factory=lambda: FORECAST.empty())
     forecast_history: pd.DataFrame = field(default_factory=lambda: FORECAST_HISTORY.empty())
+    bridge: pd.DataFrame = field(default_factory=lambda: BRIDGE.empty())
     backtest: pd.DataFrame = field(default_factory=lambda: BACKTEST.empty())
     backtest_weeks: pd.DataFrame = field(default_factory=lambda: BACKTEST_WEEKS.empty())
 

@@ -17,7 +17,7 @@ from clvseg.config import ColumnSettings, ForecastSettings, Settings, parse_date
 from clvseg.contract.scorer import ContractScorer, newest_day
 from clvseg.data.attributes import explainable
 from clvseg.data.features import customer_features, feature_catalogue
-from clvseg.data.summary import revenue_by_cohort, revenue_by_week
+from clvseg.data.summary import revenue_between, revenue_by_cohort, revenue_by_week
 from clvseg.data.transactions import Transactions
 from clvseg.errors import ConfigError, DataError
 from clvseg.evaluation.returning import returns_table
@@ -369,12 +369,17 @@ def forecast(
         intervals.total_error, intervals.origins, base.inner_days, history, _group_errors(run)
     )
     people = run.customers.merge(run.scores[["customer_id", "predicted_value", "segment"]], on="customer_id")
+    people = people.set_index("customer_id")
     progress("Forecasting every period, cohort and segment")
-    found = finance.look_ahead(
-        base, people.set_index("customer_id"), daily, spread, run.as_of, asked, run.facts["currency"]
-    )
+    found = finance.look_ahead(base, people, daily, spread, run.as_of, asked, run.facts["currency"])
+    first: Any = found.table.drop_duplicates("group").set_index("group")
+    days = int(first.loc["all", "days"])
+    last = revenue_between(transactions, run.as_of - dt.timedelta(days=days - 1), run.as_of)
+    new, everybody = (float(first.loc[group, "revenue"]) for group in ("new", "everybody"))
+    factor = finance.correction(base, people)
+    steps = finance.bridge(base, people, factor, last, run.as_of, days, new, everybody)
     doubts = checks.findings_frame(checks.check_seasons(history, finance.SEASONS_DAYS))
-    found = replace(found, findings=doubts)
+    found = replace(found, findings=doubts, bridge=steps)
     if test:
         horizon = found.facts["horizon_days"]
         judged = backtest(transactions, asked.model_copy(update={"horizon": f"{horizon}d"}), progress)

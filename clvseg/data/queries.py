@@ -386,6 +386,15 @@ def by_cohort_and_day(until: dt.date) -> str:
     """
 
 
+def between(first: dt.date, last: dt.date) -> str:
+    """Revenue and purchase days of every customer who bought from one day to another."""
+    return f"""
+    SELECT customer_id, CAST(sum(amount) AS DOUBLE) AS revenue, count(*) AS purchases
+    FROM purchases WHERE day BETWEEN {date(first)} AND {date(last)}
+    GROUP BY customer_id ORDER BY customer_id
+    """
+
+
 def concentration(until: dt.date) -> str:
     """Repeat buyers, the largest customer, the largest purchase and the median purchase."""
     return f"""

@@ -187,6 +187,12 @@ def revenue_by_cohort(tx: Transactions) -> pd.DataFrame:
     return tx.engine.frame("sum revenue by cohort", queries.by_cohort_and_day(tx.last_day))
 
 
+def revenue_between(tx: Transactions, first: dt.date, last: dt.date) -> pd.DataFrame:
+    """Return ``revenue`` (money) and ``purchases`` (days) of those who bought from one day to another."""
+    frame = tx.engine.frame("sum revenue of customers", queries.between(first, min(last, tx.last_day)))
+    return frame.set_index("customer_id")
+
+
 def check_day(tx: Transactions, as_of: dt.date) -> None:
     """Refuse a day before the first purchase."""
     if as_of < tx.first_day:

@@ -1,10 +1,11 @@
 """The finance view: what customers will bring, when, and how sure."""
 
+from clvseg.forecast.bridge import bridge
 from clvseg.forecast.errors import Spread, group_error, spread_of
 from clvseg.forecast.past import SEASONS_DAYS
 from clvseg.forecast.periods import TOTAL, Periods, between, weeks_from
 from clvseg.forecast.series import arima, exponential_smoothing, seasonal_naive
-from clvseg.forecast.view import Forecast, draw_ahead, look_ahead
+from clvseg.forecast.view import Forecast, correction, draw_ahead, look_ahead
 from clvseg.forecast.workbook import write_workbook
 
 __all__ = [
@@ -15,6 +16,8 @@ __all__ = [
     "Spread",
     "arima",
     "between",
+    "bridge",
+    "correction",
     "draw_ahead",
     "exponential_smoothing",
     "group_error",

@@ -18,7 +18,7 @@ from clvseg.forecast.errors import Spread
 from clvseg.forecast.existing import Cells, Draws, expect, simulate
 from clvseg.forecast.past import Past, history, learn_past
 from clvseg.forecast.periods import TOTAL, Periods, between, cohorts
-from clvseg.frames import BACKTEST, BACKTEST_WEEKS, FINDINGS, FORECAST
+from clvseg.frames import BACKTEST, BACKTEST_WEEKS, BRIDGE, FINDINGS, FORECAST
 from clvseg.value.intervals import LEVELS
 from clvseg.value.origins import ModelBase
 
@@ -45,6 +45,8 @@ class Forecast:
         :class:`clvseg.forecast.past.Past`).
     findings : DataFrame
         :data:`clvseg.frames.FINDINGS`.
+    bridge : DataFrame
+        :data:`clvseg.frames.BRIDGE`, to the first period.
     backtest, backtest_weeks : DataFrame
         :data:`clvseg.frames.BACKTEST` and ``BACKTEST_WEEKS``; empty where it was not asked for.
     """
@@ -53,6 +55,7 @@ class Forecast:
     history: pd.DataFrame
     facts: dict[str, Any]
     findings: pd.DataFrame = field(default_factory=FINDINGS.empty)
+    bridge: pd.DataFrame = field(default_factory=BRIDGE.empty)
     backtest: pd.DataFrame = field(default_factory=BACKTEST.empty)
     backtest_weeks: pd.DataFrame = field(default_factory=BACKTEST_WEEKS.empty)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from clvseg.forecast.view import Forecast
-from clvseg.frames import BACKTEST, BACKTEST_WEEKS, FORECAST, FORECAST_HISTORY, Table
+from clvseg.frames import BACKTEST, BACKTEST_WEEKS, BRIDGE, FORECAST, FORECAST_HISTORY, Table
 
 _SHEETS = {
     "all": "Known customers",
@@ -50,6 +50,8 @@ def write_workbook(forecast: Forecast, path: str | Path) -> None:
             rows = forecast.table[forecast.table["group"] == kind]
             _write_sheet(book, title, rows.drop(columns=["group"]), FORECAST)
         _write_sheet(book, "What came", forecast.history, FORECAST_HISTORY)
+        if len(forecast.bridge):
+            _write_sheet(book, "Bridge", forecast.bridge, BRIDGE)
         if len(forecast.backtest):
             _write_sheet(book, "Backtest", forecast.backtest, BACKTEST)
             _write_sheet(book, "Backtest by week", forecast.backtest_weeks, BACKTEST_WEEKS)

@@ -141,6 +141,12 @@ def forecast_section(run: Run) -> Section | None:
         _forecast_table(run, kind, head, whole[whole["group"] == kind], "name")
         for kind, head in (("cohort", "First bought"), ("segment", "Segment"))
     ]
+    steps = tuple(
+        (Cell(row.step), Cell(f"{row.revenue:,.2f}"), Cell(words.sentence(row.meaning)))
+        for row in rows(run.bridge)
+    )
+    columns = ("Step", f"Revenue, {currency or 'data currency'}", "What it is")
+    tables.append(Table("bridge", "From the last days to the first period", columns, steps))
     figures: tuple[str, ...] = ("forecast",)
     if len(run.backtest):
         figures = ("forecast", "tracking")

@@ -141,7 +141,7 @@ def log_forecast(run: Run, files: Path) -> str | None:
             return None
         with mlflow.start_run(run_id=found[0].info.run_id):
             mlflow.log_metrics(forecast_metrics(run))
-            for name in ("forecast", "forecast_history", "backtest", "backtest_weeks"):
+            for name in ("forecast", "forecast_history", "bridge", "backtest", "backtest_weeks"):
                 mlflow.log_text(getattr(run, name).to_csv(index=False), f"tables/{name}.csv")
             mlflow.log_artifact(str(files / "forecast" / "forecast.xlsx"), "forecast")
             mlflow.log_artifact(str(files / "report.html"))

@@ -70,6 +70,9 @@ def test_the_verb_writes_what_it_prints(folder, told):
     assert "Forecasts from earlier days" in report
     tested = pd.DataFrame(told["backtest"])
     assert set(tested["model"]) == {"clvseg forecast", "lifetimes BG/NBD", "seasonal naive", "ETS", "ARIMA"}
+    steps = pd.DataFrame(told["bridge"]).set_index("step")["revenue"]
+    cents = (steps * 100).round().astype(int)
+    assert cents["actual"] + cents.iloc[1:-1].sum() == cents["forecast"]
     assert list(pd.read_csv(to / "backtest.csv").columns) == BACKTEST.names
 
 
@@ -81,7 +84,7 @@ def test_the_workbook_holds_numbers_as_numbers(folder, told):
     sheets = ET.fromstring(book.read("xl/workbook.xml")).findall(".//m:sheet", spaces)
     assert [one.get("name") for one in sheets] == [
         *("What is in it", "Known customers", "By cohort", "By segment", "New customers", "Everybody"),
-        *("What came", "Backtest", "Backtest by week"),
+        *("What came", "Bridge", "Backtest", "Backtest by week"),
     ]
     cells = ET.fromstring(book.read("xl/worksheets/sheet2.xml")).findall(".//m:c", spaces)
     numbers = [float(c.find("m:v", spaces).text) for c in cells if c.get("t") != "s"]
