@@ -33,7 +33,7 @@ from clvseg.value import hybrid, origins
 
 SEED = 1
 FIRST = dt.date(2023, 1, 1)
-CHOSEN, ALONE, FORCED = "as chosen", "purchase model alone", "boosting forced"
+CHOSEN, ALONE, FORCED = "as chosen", "never boosted", "boosting forced"
 ROWS = (CHOSEN, ALONE, FORCED, *lb.NAIVE_VALUE, *lb.NAIVE_CHURN)
 # Dropout so rare that the Pareto/NBD is an NBD.
 NO_DROPOUT = {"r": 0.553, "alpha": 74.0, "s": 20.0, "beta": 1e6}
