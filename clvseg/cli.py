@@ -1029,6 +1029,9 @@ def _print_tuned(tuned: Tuned, places: dict[str, str]) -> None:
             _table(f"What decides: {target}", ["setting", "importance"], rows)
     _print_findings(tuned.findings)
     print(tuned.block or "The settings in use are the defaults, and remain so.\n")
+    if any(tuned.facts[target]["better"] for target in ("value", "churn") if target in tuned.facts):
+        print("Better at earlier cutoffs; whether it holds, the later period shows: fit with both settings,")
+        print("then compare the runs with `clvseg runs compare`.")
     print(f"settings  {places['settings']}: run it with `clvseg fit {places['settings']}`")
     print(f"trials    {places['folder']}")
 
