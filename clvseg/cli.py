@@ -350,13 +350,18 @@ def segments(
     sql: Annotated[bool, typer.Option("--sql", help="print the rules as SQL conditions")] = False,
     dialect: Annotated[Dialect, typer.Option(help="whose SQL")] = Dialect.duckdb,
     scorecard: Annotated[bool, typer.Option("--scorecard", help="show what each has earned")] = False,
+    rivals: Annotated[bool, typer.Option("--rivals", help="show other divisions beside them")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show the segments with owner, action, a short rule and its fidelity, 0 to 1; or their scorecard."""
     from clvseg import results
 
-    if scorecard:
-        _print_scorecard(results.scorecard(run), as_json)
+    if scorecard or rivals:
+        table = results.standing(run, "scorecard" if scorecard else "rivals")
+        if as_json:
+            _print_json(_records(table))
+        else:
+            (_print_scorecard if scorecard else _print_rivals)(table)
         return
     found = results.segments(run)
     if as_json:
@@ -663,10 +668,18 @@ def _print_segments(segments: pd.DataFrame, facts: dict[str, Any]) -> None:
     _table(title, columns, rows)
 
 
-def _print_scorecard(scorecard: pd.DataFrame, as_json: bool) -> None:
-    if as_json:
-        _print_json(_records(scorecard))
-        return
+def _print_rivals(rivals: pd.DataFrame) -> None:
+    for outcome, rows in rivals.groupby("outcome", sort=False):
+        lines = []
+        for row in _rows(rows):
+            sure = "more" if row.difference_low > 0 else "less" if row.difference_high < 0 else ""
+            interval = f"{row.explained:.3f} ({row.low:.3f} to {row.high:.3f})"
+            lines.append([row.division, f"{row.groups:,}", interval, sure and f"surely {sure}"])
+        columns = ["division", "groups", "share (95 % interval)", "than the segments"]
+        _table(f"Share of the variance explained: {outcome}", columns, lines)
+
+
+def _print_scorecard(scorecard: pd.DataFrame) -> None:
     for name, rows in scorecard.groupby("segment", sort=False):
         print(f"{name}: {'fails' if (rows['status'] == 'fail').any() else 'passes'}")
         for row in _rows(rows):

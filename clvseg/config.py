@@ -366,6 +366,9 @@ class SegmentSettings(_Section):
     attributes: dict[str, AttributeSettings] = Field({}, description="files of what else is known")
     table: TableSettings = TableSettings()
     scorecard: ScorecardSettings = ScorecardSettings()
+    rivals: dict[str, str] = Field(
+        {}, description="segmentations to compare with: a name and SQL over features and attributes"
+    )
 
     @model_validator(mode="after")
     def _tiers_in_order(self) -> SegmentSettings:

@@ -693,6 +693,35 @@ CONTRIBUTIONS = Table(
     ),
 )
 
+# How much of what came later each way of dividing the customers explains; best first for each outcome.
+RIVALS = Table(
+    "rivals",
+    (
+        Column("outcome", "text", "", "log later revenue, later orders or no later order"),
+        Column("division", "text", "", "segments (ours), or another way of dividing the customers"),
+        Column("groups", "int", "", "how many it makes"),
+        Column("explained", "float", "..1", "share of the outcome's variance between the groups, adjusted"),
+        Column("low", "float", "..1", "2.5 % end of its bootstrap interval"),
+        Column("high", "float", "..1", "97.5 % end"),
+        Column("difference_low", "float", "..1", "2.5 % end of the share less that of the segments, paired"),
+        Column("difference_high", "float", "..1", "97.5 % end of it"),
+    ),
+)
+
+# A random sample of customers on two maps: those alike are near each other.
+MAPS = Table(
+    "maps",
+    (
+        Column("segment", "text", "", "of the customer"),
+        Column("predicted_value", "float", "money", "expected revenue within the horizon"),
+        Column("churn_probability", "float", "0..1", "probability of no purchase within the horizon"),
+        Column("pca_1", "float", "", "first principal component of the scaled columns"),
+        Column("pca_2", "float", "", "second"),
+        Column("tsne_1", "float", "", "place by t-SNE, across"),
+        Column("tsne_2", "float", "", "and up"),
+    ),
+)
+
 FINDINGS = Table(
     "findings",
     (

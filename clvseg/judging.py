@@ -79,6 +79,8 @@ class Judged:
         The models as of the newest cutoff, JSON-able; see :func:`clvseg.scores.predict_with`.
     learned : Learned
         Everything fitted as of the newest cutoff.
+    outcomes : DataFrame
+        What followed it, from :func:`clvseg.data.summary.outcomes`.
     origins_value, origins_churn, origins_differences : DataFrame
         The tables of :mod:`clvseg.frames`, of every cutoff, newest first, and of all together.
     """
@@ -100,6 +102,7 @@ class Judged:
     holdout: pd.DataFrame
     models: dict[str, Any]
     learned: Learned
+    outcomes: pd.DataFrame
     origins_value: pd.DataFrame
     origins_churn: pd.DataFrame
     origins_differences: pd.DataFrame
@@ -285,6 +288,7 @@ def _tables(
         holdout=_holdout(learned, newest.later),
         models={name: getattr(learned, name).to_dict() for name in PREDICTORS},
         learned=learned,
+        outcomes=newest.later,
         origins_value=_over_cutoffs(cutoffs, frames.LEADERBOARD_VALUE, "value"),
         origins_churn=_over_cutoffs(cutoffs, frames.LEADERBOARD_CHURN, "churn"),
         origins_differences=_differences_over(cutoffs),

@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from clvseg.config import ForecastSettings, Settings, parse_date
 from clvseg.errors import ClvsegError, ConfigError, DataError, nearest
@@ -450,22 +450,30 @@ def segments(run: Path) -> pd.DataFrame:
     return found.assign(fails=fails)
 
 
-def scorecard(run: Path) -> pd.DataFrame:
-    """Return what the segments of a saved run have earned, :data:`clvseg.frames.SCORECARD`.
+def standing(run: Path, table: Literal["scorecard", "rivals"]) -> pd.DataFrame:
+    """Return what the segments of a saved run have earned.
+
+    Parameters
+    ----------
+    run : Path
+        Folder of a saved run.
+    table : {"scorecard", "rivals"}
+        :data:`clvseg.frames.SCORECARD` or :data:`clvseg.frames.RIVALS`.
 
     Raises
     ------
     DataError
-        When the folder holds no run, or one without a scorecard.
+        When the folder holds no run, or one without the table.
     """
     loaded = Run.load(run)
-    if loaded.scorecard.empty:
+    found: pd.DataFrame = getattr(loaded, table)
+    if found.empty:
         raise DataError(
-            f"{run} holds no scorecard of its segments.",
+            f"{run} holds no {table} of its segments.",
             found="a contractual run." if loaded.contractual else None,
-            hint="`clvseg fit` makes one of the segments of a transaction log.",
+            hint="`clvseg fit` makes them of the segments of a transaction log.",
         )
-    return loaded.scorecard
+    return found
 
 
 def movement(

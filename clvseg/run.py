@@ -18,6 +18,8 @@ from clvseg.frames import (
     BRIDGE,
     FORECAST,
     FORECAST_HISTORY,
+    MAPS,
+    RIVALS,
     RULES,
     SCORECARD,
     SURVIVAL,
@@ -98,6 +100,11 @@ class Run:
     forecast, forecast_history, bridge, backtest, backtest_weeks : DataFrame
         The tables of :mod:`clvseg.frames`; empty until `clvseg forecast` was run. ``facts`` then has
         ``forecast``: see :class:`clvseg.forecast.Forecast`.
+    rivals : DataFrame
+        :data:`clvseg.frames.RIVALS`: the segments beside other ways of dividing the customers; empty of a
+        contractual run.
+    maps : DataFrame
+        :data:`clvseg.frames.MAPS`: a sample of customers on two maps; empty of a contractual run.
 
     Of a contractual run ``scores`` are :func:`clvseg.frames.contract_scores`, ``segments`` and ``later``
     :data:`clvseg.frames.CONTRACT_SEGMENTS` and ``CONTRACT_LATER``, ``customers`` the columns as
@@ -138,6 +145,8 @@ class Run:
     bridge: pd.DataFrame = field(default_factory=lambda: BRIDGE.empty())
     backtest: pd.DataFrame = field(default_factory=lambda: BACKTEST.empty())
     backtest_weeks: pd.DataFrame = field(default_factory=lambda: BACKTEST_WEEKS.empty())
+    rivals: pd.DataFrame = field(default_factory=lambda: RIVALS.empty())
+    maps: pd.DataFrame = field(default_factory=lambda: MAPS.empty())
 
     @property
     def contractual(self) -> bool:
@@ -213,7 +222,7 @@ class Run:
 
 
 # Tables of single customers, which stay in the run's folder: MLflow gets none of them.
-PRIVATE = ("scores", "customers", "holdout", "contributions")
+PRIVATE = ("scores", "customers", "holdout", "contributions", "maps")
 
 
 def _place(folder: Path, name: str) -> Path:

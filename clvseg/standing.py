@@ -1,6 +1,8 @@
-"""What the segments have earned: the scorecard, on the customers of today and those of the cutoff."""
+"""What the segments have earned: the scorecard, and other ways of dividing the customers beside them."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,7 +11,12 @@ from numpy.typing import NDArray
 from clvseg.config import Settings
 from clvseg.data.attributes import evaluate_sql
 from clvseg.learning import Learned
-from clvseg.segments import Later, scorecard
+from clvseg.segments import Later, compare_segmentations, customer_maps, scorecard
+from clvseg.segments.scaling import is_number
+
+# A category of more levels is no way of dividing customers.
+MOST_LEVELS = 50
+MAP_INPUTS = ("since_last", "orders", "past_revenue", "T", "predicted_value", "churn_probability")
 
 
 def judge_segments(
@@ -18,7 +25,7 @@ def judge_segments(
     segments: pd.DataFrame,
     rules: pd.DataFrame,
     before: Learned,
-    holdout: pd.DataFrame,
+    outcomes: pd.DataFrame,
 ) -> pd.DataFrame:
     """Judge the segments.
 
@@ -30,8 +37,8 @@ def judge_segments(
         Everything fitted as of today, and as of the cutoff.
     segments, rules : DataFrame
         :data:`clvseg.frames.SEGMENTS` and :data:`clvseg.frames.RULES`, of today.
-    holdout : DataFrame
-        ``actual_value`` and ``actual_active`` of the customers of the cutoff, in their order.
+    outcomes : DataFrame
+        What followed the cutoff: ``value`` (money) and ``active`` (0 or 1), in the order of its customers.
 
     Returns
     -------
@@ -45,8 +52,8 @@ def judge_segments(
     """
     later = Later(
         before.people,
-        holdout["actual_value"].to_numpy(dtype=np.float64),
-        holdout["actual_active"].to_numpy(dtype=np.float64),
+        outcomes["value"].to_numpy(dtype=np.float64),
+        outcomes["active"].to_numpy(dtype=np.float64),
         before.segmentation,
         before.panel.horizon_days == learned.panel.horizon_days,
     )
@@ -69,3 +76,81 @@ def _reachable(settings: Settings, people: pd.DataFrame) -> NDArray[np.bool_] | 
     if asked is None:
         return None
     return evaluate_sql(people, f"COALESCE(TRY_CAST(({asked}) AS BOOLEAN), FALSE)", "scorecard.reachable")
+
+
+def compare_with_rivals(settings: Settings, before: Learned, outcomes: pd.DataFrame) -> pd.DataFrame:
+    """Compare the segments of the cutoff with other divisions of its customers, by what followed.
+
+    The others are RFM cells, groups and clusters, value and risk tiers, each category of the attributes, and
+    those of ``[segments.rivals]``.
+
+    Parameters
+    ----------
+    settings : Settings
+        Of the run.
+    before : Learned
+        Everything fitted as of the cutoff.
+    outcomes : DataFrame
+        What followed: ``value`` (money), ``purchases`` and ``active`` (0 or 1), of each of its
+        customers.
+
+    Returns
+    -------
+    DataFrame
+        :data:`clvseg.frames.RIVALS`.
+
+    Raises
+    ------
+    ConfigError
+        When an SQL expression of the settings cannot be evaluated.
+    """
+    people = before.people
+    assigned = before.segmentation.assign(people)
+    cells = assigned["r_score"] * 100 + assigned["f_score"] * 10 + assigned["m_score"]
+    attributes = before.attributes
+    words = [
+        name
+        for name in attributes
+        if not is_number(attributes[name]) and 1 < attributes[name].nunique() <= MOST_LEVELS
+    ]
+    divisions: dict[str, Any] = {
+        "segments": assigned["segment"],
+        "RFM cells": cells.astype(str),
+        "RFM groups": assigned["rfm_group"],
+        "RFM clusters": assigned["rfm_cluster"],
+        "value tiers": assigned["value_tier"],
+        "risk tiers": assigned["risk_tier"],
+        **{f"by {name}": attributes[name] for name in words},
+        **{
+            name: evaluate_sql(people, asked, f"rivals.{name}")
+            for name, asked in settings.segments.rivals.items()
+        },
+    }
+    followed = {
+        "log later revenue": np.log1p(np.maximum(outcomes["value"].to_numpy(dtype=np.float64), 0.0)),
+        "later orders": outcomes["purchases"],
+        "no later order": 1.0 - outcomes["active"].to_numpy(dtype=np.float64),
+    }
+    return compare_segmentations(divisions, followed, seed=settings.seed)
+
+
+def place_customers(settings: Settings, learned: Learned, segment: pd.Series) -> pd.DataFrame:
+    """Place customers on maps by behaviour, predictions and what the segments were made from.
+
+    Parameters
+    ----------
+    settings : Settings
+        Of the run.
+    learned : Learned
+        Everything fitted as of today.
+    segment : Series of str
+        Of each customer.
+
+    Returns
+    -------
+    DataFrame
+        :data:`clvseg.frames.MAPS`.
+    """
+    groups = learned.segmentation.groups_
+    inputs = tuple(groups.inputs) if groups is not None else MAP_INPUTS
+    return customer_maps(learned.people, segment, inputs, settings.seed)

@@ -57,10 +57,16 @@ def all_charts(width: int) -> dict[str, charts.Picture]:
     choice = pd.DataFrame(
         {name: [0.4, 0.5] for name in CHOICE.names} | {"clusters": [3, 4], "chosen": [False, True]}
     )
+    profile = pd.DataFrame(
+        {"segment": ["Best", "Best", "Lost <3", "Lost <3"], "measure": ["risk", "revenue"] * 2}
+    ).assign(rank=[0.1, 0.9, 0.8, 0.2], detail="ranks")
+    places = pd.DataFrame({"across": [0.0, 1.0], "up": [1.0, 0.0], "segment": ["Best", "Lost <3"]})
+    places = places.assign(detail="one customer")
     grid = pd.DataFrame(
         [(r, f, r * f, str(r), "cell") for r in range(1, 6) for f in range(1, 6)],
         columns=["r_score", "f_score", "value", "text", "detail"],
     )
+    grid = grid.assign(share=grid["value"] / grid["value"].sum(), money="4 %")
     drivers = pd.DataFrame(
         {"label": ["days", "orders", "rest"], "share": [0.6, 0.3, 0.1], "direction": [1, -1, 0]}
     )
@@ -117,6 +123,8 @@ def all_charts(width: int) -> dict[str, charts.Picture]:
         "later": charts.later_chart(INTERVALS, unit="USD", width=width),
         "clusters": charts.cluster_chart(choice, width=width),
         "grid": charts.rfm_grid(grid, width=width),
+        "profiles": charts.profile_chart(profile, width=width),
+        "places": charts.customer_map(places, title="map", note="near is alike", width=width),
     }
 
 

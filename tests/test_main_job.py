@@ -77,6 +77,8 @@ TABLES = {
     "rules": frames.RULES,
     "scorecard": frames.SCORECARD,
     "contributions": frames.CONTRIBUTIONS,
+    "rivals": frames.RIVALS,
+    "maps": frames.MAPS,
 }
 
 
@@ -185,6 +187,9 @@ def test_every_segment_is_judged(run, published, cli):
     assert [row["status"] for row in rows] == card["status"].tolist()
     printed = cli("segments", published.folder, "--scorecard").out
     assert "stable, bootstrap Jaccard: " in printed
+    rivals = json.loads(cli("segments", published.folder, "--rivals", "--json").out)
+    assert len(rivals) == len(run.rivals) == 3 * run.rivals["division"].nunique()
+    assert "RFM cells" in cli("segments", published.folder, "--rivals").out
 
 
 def test_a_saved_run_scores_the_log_again_identically(run, published):

@@ -20,7 +20,15 @@ from clvseg.charts.models import (
     weekly_chart,
 )
 from clvseg.charts.movement import sankey_chart
-from clvseg.charts.segments import cluster_chart, rfm_grid, risk_map, segment_bars, segment_overview
+from clvseg.charts.segments import (
+    cluster_chart,
+    customer_map,
+    profile_chart,
+    rfm_grid,
+    risk_map,
+    segment_bars,
+    segment_overview,
+)
 
 __all__ = [
     "BLUE",
@@ -30,6 +38,7 @@ __all__ = [
     "beeswarm",
     "cluster_chart",
     "curve_chart",
+    "customer_map",
     "decile_chart",
     "dependence",
     "driver_bars",
@@ -37,6 +46,7 @@ __all__ = [
     "importance_chart",
     "later_chart",
     "leaderboard_chart",
+    "profile_chart",
     "reliability_chart",
     "rfm_grid",
     "risk_map",

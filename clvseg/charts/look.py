@@ -10,6 +10,8 @@ import pandas as pd
 
 INK, MUTED, LINE = "#1c2733", "#566270", "#dfe5ec"
 BLUE, LIGHT_BLUE, OCHRE, ORANGE, GREY = "#1f5fa8", "#b7cfe9", "#786417", "#c4540c", "#7b8896"
+# Of up to ten segments, told apart in print too.
+PALETTE = (BLUE, ORANGE, "#2a9d6f", "#8a4fa3", OCHRE, "#d0679d", "#4ba3c7", "#8c5a3c", GREY, "#b3a12f")
 FONT = "Helvetica, Arial, sans-serif"
 PHONE = 500
 Align: TypeAlias = Literal["left", "center", "right"]

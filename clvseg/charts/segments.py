@@ -15,6 +15,7 @@ from clvseg.charts.look import (
     MUTED,
     OCHRE,
     ORANGE,
+    PALETTE,
     PHONE,
     Align,
     Picture,
@@ -212,26 +213,90 @@ def segment_overview(frame: pd.DataFrame, *, unit: str, horizon: str, low: float
 
 
 def rfm_grid(frame: pd.DataFrame, *, width: int = 470) -> Picture:
-    """Customers by recency fifth and frequency fifth; darker where more value is predicted for each.
+    """Customers and their share of the revenue by recency fifth and frequency fifth; darker where it is more.
 
     Parameters
     ----------
     frame : DataFrame
-        ``r_score``, ``f_score`` (1..5), ``value`` (predicted, money per customer), ``text``, ``detail``.
+        ``r_score``, ``f_score`` (1..5), ``share`` (of the revenue, 0..1), ``text`` (customers), ``money``
+        (the share in words), ``detail``.
     width : int
         Width of the picture in pixels.
     """
-    base = alt.Chart(frame.assign(shade=frame["value"].rank(pct=True))).encode(
+    base = alt.Chart(frame.assign(shade=frame["share"].rank(pct=True))).encode(
         x=alt.X("r_score:O", title="Recency: 5 ordered last").axis(labelAngle=0, domain=False),
         y=alt.Y("f_score:O", sort="descending", title="Frequency: 5 orders most often"),
     )
     color = alt.Color("shade:Q", legend=None).scale(range=["#f1f6fb", "#83b3e0"], domain=[0, 1])
     cells = base.mark_rect(aria=True, stroke="white", strokeWidth=2).encode(
-        color=color, description=alt.Description("detail:N")
+        color=color, description=alt.Description("detail:N"), tooltip=alt.Tooltip("detail:N")
     )
-    texts = base.mark_text(fontSize=12, color=INK).encode(text=alt.Text("text:N"))
-    head = alt.TitleParams("Number of customers", subtitle="Darker: more predicted revenue per customer")
-    return finish(alt.layer(cells, texts, title=head, width=width - 60, height=230))
+    many = base.mark_text(fontSize=12, color=INK, dy=-7).encode(text=alt.Text("text:N"))
+    money = base.mark_text(fontSize=11, color=MUTED, dy=8).encode(text=alt.Text("money:N"))
+    note = "Second line and shade: their share of the revenue so far"
+    head = alt.TitleParams("Number of customers", subtitle=note)
+    return finish(alt.layer(cells, many, money, title=head, width=width - 60, height=260))
+
+
+def _segment_color(frame: pd.DataFrame, width: int) -> alt.Color:
+    """One colour for each segment, in the order of their first row."""
+    names = list(dict.fromkeys(frame["segment"]))
+    color = alt.Color("segment:N", title=None, sort=names)
+    color = color.scale(domain=names, range=[PALETTE[place % len(PALETTE)] for place in range(len(names))])
+    columns = 3 if width >= 900 else 2 if width >= 440 else 1
+    return color.legend(columns=columns, labelLimit=width // columns - 30)
+
+
+def profile_chart(frame: pd.DataFrame, *, width: int = 950) -> Picture:
+    """Parallel coordinates of the segments: where each stands among all customers in every measure.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        ``segment``, ``measure`` (words), ``rank`` (mean share of customers who have less, 0..1), ``detail``;
+        a row for each segment and measure, both in order.
+    width : int
+        Width of the picture in pixels.
+    """
+    measures = list(dict.fromkeys(frame["measure"]))
+    axis = alt.Axis(labelAngle=0 if width >= PHONE else -35, grid=True, domain=False)
+    base = alt.Chart(frame).encode(
+        x=alt.X("measure:N", sort=measures, title=None, axis=axis),
+        y=alt.Y("rank:Q", title=None).scale(domain=[0, 1]).axis(format=".0%", tickCount=5),
+        color=_segment_color(frame, width),
+        tooltip=alt.Tooltip("detail:N"),
+    )
+    dots = base.mark_point(aria=True, filled=True, opacity=1, size=55).encode(
+        description=alt.Description("detail:N")
+    )
+    note = "Share of customers who have less, mean over the segment"
+    head = alt.TitleParams("Profiles of the segments", subtitle=note)
+    return finish(alt.layer(base.mark_line(strokeWidth=2.5), dots, title=head, width=width - 60, height=300))
+
+
+def customer_map(frame: pd.DataFrame, *, title: str, note: str, width: int = 470) -> Picture:
+    """A sample of customers on a plane, coloured by segment; those alike are near each other.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        ``across``, ``up``, ``segment``, ``detail``; a row a customer.
+    title, note : str
+        What it is and how to read it.
+    width : int
+        Width of the picture in pixels.
+    """
+    bare = alt.Axis(labels=False, ticks=False, grid=False, domain=False)
+    dots = alt.Chart(frame).mark_circle(aria=True, opacity=0.8, size=30)
+    dots = dots.encode(
+        x=alt.X("across:Q", title=None, axis=bare).scale(zero=False),
+        y=alt.Y("up:Q", title=None, axis=bare).scale(zero=False),
+        color=_segment_color(frame, width),
+        description=alt.Description("detail:N"),
+        tooltip=alt.Tooltip("detail:N"),
+    )
+    head = alt.TitleParams(title, subtitle=note)
+    return finish(dots.properties(title=head, width=width - 30, height=300))
 
 
 # Criteria for the number of clusters: column, heading.

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from clvseg.evaluation.returning import ALL, CUSTOMER, ORDERED
 from clvseg.report import words
 from clvseg.report.parts import Cell, Section, Table, rows
+from clvseg.report.standing import rival_sentences, rivals_table
 from clvseg.run import Run
 
 # Where results go, and what may name a place or an account: of no use to a reader.
@@ -257,9 +258,14 @@ def making_section(run: Run) -> Section:
             f"{row['stability']:.2f} agreement when the clustering was repeated on resampled customers "
             "(1 is best)."
         )
-    tables = tuple(table for table in (_choice_table(choice), _group_table(run)) if table.rows)
+    made = (rivals_table(run), _choice_table(choice), _group_table(run))
     return Section(
-        "making", "How the segments were made", lead, figures=("rfm_grid", "clusters"), tables=tables
+        "making",
+        "How the segments were made",
+        lead,
+        points=tuple(rival_sentences(run)),
+        figures=("profiles", "rivals_revenue", "rivals_churn", "map_pca", "map_tsne", "rfm_grid", "clusters"),
+        tables=tuple(table for table in made if table.rows),
     )
 
 

@@ -14,7 +14,8 @@ from markupsafe import Markup
 
 from clvseg.charts import Picture
 from clvseg.report.content import build
-from clvseg.report.pictures import PHONE_WIDTH, Figure, overview, plan
+from clvseg.report.parts import Figure
+from clvseg.report.pictures import PHONE_WIDTH, overview, plan
 from clvseg.run import Run
 
 ET.register_namespace("", "http://www.w3.org/2000/svg")

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
+from clvseg.charts import Picture
 from clvseg.run import Run
+
+HALF_WIDTH, FULL_WIDTH = 460, 950
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """How to draw one chart at a width, its usual width, and what it shows in words."""
+
+    draw: Callable[..., Picture]
+    width: int
+    label: str
 
 
 @dataclass(frozen=True, slots=True)

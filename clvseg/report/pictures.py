@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -16,20 +14,12 @@ from clvseg.report import explanations, words
 from clvseg.report.accuracy import per_customer, ranked
 from clvseg.report.background import whole_weeks
 from clvseg.report.content import ahead, driver_sentence
-from clvseg.report.parts import event, rows, unit
+from clvseg.report.parts import FULL_WIDTH, HALF_WIDTH, Figure, event, rows, unit
+from clvseg.report.standing import standing_figures
 from clvseg.run import Run
 
-PHONE_WIDTH, HALF_WIDTH, FULL_WIDTH = 345, 460, 950
+PHONE_WIDTH = 345
 DRIVERS = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """How to draw one chart at a width, its usual width, and what it shows in words."""
-
-    draw: Callable[..., Picture]
-    width: int
-    label: str
 
 
 def figures(run: Run) -> dict[str, Picture]:
@@ -70,6 +60,7 @@ def plan(run: Run) -> dict[str, Figure]:
         **_background_figures(run),
         **_forecast_figure(run),
         **_returns_figures(run),
+        **standing_figures(run),
     }
     return dict(sorted(drawn.items()))
 
@@ -469,14 +460,18 @@ def _background_figures(run: Run) -> dict[str, Figure]:
 
 
 def _grid(run: Run) -> pd.DataFrame:
-    """Customers and mean predicted value of each cell of the RFM grid."""
-    by = run.scores.groupby(["r_score", "f_score"])["predicted_value"]
-    grid = pd.DataFrame({"many": by.size(), "value": by.mean()}).reset_index()
+    """Customers and share of the revenue so far of each cell of the RFM grid."""
+    by = run.scores.groupby(["r_score", "f_score"])
+    grid = pd.DataFrame({"many": by.size(), "value": by["predicted_value"].mean()})
+    whole = float(run.scores["past_revenue"].sum())
+    grid["share"] = by["past_revenue"].sum() / whole if whole > 0 else 0.0
+    grid = grid.reset_index()
     currency = run.facts["currency"]
     grid["text"] = [words.count(many) for many in grid["many"]]
+    grid["money"] = [words.percent(share) for share in grid["share"]]
     grid["detail"] = [
-        f"Recency {row.r_score}, frequency {row.f_score}: {words.customers(row.many)}, "
-        f"{words.money(row.value, currency)} predicted each"
+        f"Recency {row.r_score}, frequency {row.f_score}: {words.customers(row.many)}, {row.money} of the "
+        f"revenue so far, {words.money(row.value, currency)} predicted each"
         for row in rows(grid)
     ]
     return grid

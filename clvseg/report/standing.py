@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
+import pandas as pd
+
+from clvseg import charts
 from clvseg.report import words
-from clvseg.report.parts import Cell, Table, rows
+from clvseg.report.parts import FULL_WIDTH, HALF_WIDTH, Cell, Figure, Table, rows
 from clvseg.run import Run
+from clvseg.segments.rivals import OURS
 from clvseg.segments.scorecard import EVERYONE, FAIL, UNKNOWN
 
 # Measure -> heading of its column, and how its number is written.
@@ -112,3 +117,158 @@ def _note(run: Run) -> str:
         + ("" if reach else " Who can be reached was not said.")
         + "".join(merges)
     )
+
+
+# Outcome -> name of its figure and heading.
+_OUTCOMES = {
+    "log later revenue": ("rivals_revenue", "Later revenue explained"),
+    "later orders": ("", "Later orders explained"),
+    "no later order": ("rivals_churn", "Who stayed away, explained"),
+}
+_LITTLE = 0.01
+
+
+def rival_sentences(run: Run) -> Iterator[str]:
+    """Which divisions explain most of what came later, and which explain next to nothing."""
+    for outcome in ("log later revenue", "no later order"):
+        found = run.rivals[run.rivals["outcome"] == outcome]
+        if found.empty:
+            continue
+        ours = found[found["division"] == OURS].iloc[0]
+        more = [row.division for row in rows(found) if row.difference_low > 0]
+        less = [row.division for row in rows(found) if row.difference_high < 0]
+        text = (
+            f"The segments of the cutoff explain {words.percent(ours['explained'])} of the variance of "
+            f"{outcome} ({words.percent(ours['low'])} to {words.percent(ours['high'])})"
+        )
+        text += f"; surely more: {words.listed(more)}" if more else "; nothing explains surely more"
+        text += f"; surely less: {words.listed(less)}" if less else ""
+        yield words.sentence(text)
+    cut = run.rivals[(run.rivals["outcome"] == "log later revenue") & (run.rivals["high"] < _LITTLE)]
+    if len(cut):
+        verb = "is the wrong cut" if len(cut) == 1 else "are wrong cuts"
+        names = words.listed(cut["division"].tolist())
+        yield words.sentence(f"{names} {verb}: surely under {words.percent(_LITTLE)} of later revenue")
+
+
+def rivals_table(run: Run) -> Table:
+    """Every division of the customers and what it explains of what came later."""
+    outcomes = list(_OUTCOMES)
+    by = run.rivals.set_index(["division", "outcome"])
+    order = run.rivals.loc[run.rivals["outcome"] == outcomes[0], "division"].tolist()
+
+    def cell(division: str, outcome: str) -> Cell:
+        row: Any = by.loc[(division, outcome)]
+        extra = f"{words.percent(row['low'])} to {words.percent(row['high'])}"
+        return Cell(words.percent(row["explained"]), extra)
+
+    groups = run.rivals.drop_duplicates("division").set_index("division")["groups"].to_dict()
+    lines = tuple(
+        (Cell(name), Cell(words.count(groups[name])), *(cell(name, outcome) for outcome in outcomes))
+        for name in order
+    )
+    headings = ("Customers divided by", "Groups", *(heading for _, heading in _OUTCOMES.values()))
+    note = (
+        "Divisions as of the cutoff, outcomes of the period after it: share of the variance between the "
+        "groups (epsilon squared, adjusted for their number), with 95 % bootstrap intervals. Revenue is on "
+        "the log scale."
+    )
+    marked = order.index(OURS) if OURS in order else None
+    title = "Which division tells apart what customers did later"
+    return Table("rivals", title, headings, lines, marked=marked, note=note)
+
+
+def standing_figures(run: Run) -> dict[str, Figure]:
+    """Profiles and maps of the segments, and the rivals.
+
+    Parameters
+    ----------
+    run : Run
+        What a fit made.
+    """
+    return {**_rival_figures(run), **_map_figures(run), "profiles": _profile_figure(run)}
+
+
+def _rival_figures(run: Run) -> dict[str, Figure]:
+    out = {}
+    for outcome, (name, heading) in _OUTCOMES.items():
+        found = run.rivals[run.rivals["outcome"] == outcome]
+        if not name or found.empty:
+            continue
+        frame = pd.DataFrame(
+            {
+                "label": found["division"],
+                "metric": found["explained"],
+                "low": found["low"],
+                "high": found["high"],
+                "ours": found["division"] == OURS,
+                "text": [words.percent(value) for value in found["explained"]],
+            }
+        )
+        frame["detail"] = [
+            f"{row.label}: {row.text}, {words.percent(row.low)} to {words.percent(row.high)}"
+            for row in rows(frame)
+        ]
+        note = f"Share of the variance, with its 95{words.NBSP}% interval; ours in blue"
+        draw = partial(charts.leaderboard_chart, frame, title=heading, note=note, zero=True)
+        out[name] = Figure(draw, HALF_WIDTH, f"{heading}. " + ". ".join(frame["detail"]))
+    return out
+
+
+_MAPS = {
+    "pca": ("Customers by principal components", "Near is alike; the two directions of largest variance"),
+    "tsne": ("Customers by t-SNE", "Near is alike; distances between groups mean little"),
+}
+
+
+def _map_figures(run: Run) -> dict[str, Figure]:
+    if run.maps.empty:
+        return {}
+    frame = run.maps.iloc[run.maps["segment"].map(_places(run)).argsort(kind="stable")]
+    currency = run.facts["currency"]
+    detail = [
+        f"{row.segment}: {words.money(row.predicted_value, currency)}, {words.percent(row.churn_probability)}"
+        for row in rows(frame)
+    ]
+    out = {}
+    for kind, (title, note) in _MAPS.items():
+        drawn = frame[[f"{kind}_1", f"{kind}_2", "segment"]].set_axis(["across", "up", "segment"], axis=1)
+        label = f"{title}: {len(frame)} of {words.customers(run.facts['customers'])}, coloured by segment"
+        draw = partial(charts.customer_map, drawn.round(3).assign(detail=detail), title=title, note=note)
+        out[f"map_{kind}"] = Figure(draw, HALF_WIDTH, label)
+    return out
+
+
+# Columns of the scores that make a profile, in words.
+_PROFILE = {
+    "since_last": "days silent",
+    "frequency": "repeat orders",
+    "past_revenue": "revenue so far",
+    "T": "days known",
+    "predicted_value": "predicted value",
+    "churn_probability": "risk",
+}
+
+
+def _places(run: Run) -> dict[str, int]:
+    return {name: number for number, name in enumerate(run.segments["segment"])}
+
+
+def _profile_figure(run: Run) -> Figure:
+    """Mean rank of each segment's customers among all, measure by measure."""
+    scores = run.scores
+    parts = []
+    for column, measure in _PROFILE.items():
+        rank = (scores[column].rank() - 0.5) / len(scores)
+        by = pd.DataFrame({"rank": rank, "value": scores[column]}).groupby(scores["segment"])
+        found = pd.DataFrame({"rank": by["rank"].mean(), "typical": by["value"].median()})
+        parts.append(found.reindex(run.segments["segment"]).assign(measure=measure).reset_index())
+    frame = pd.concat(parts, ignore_index=True)
+    frame["detail"] = [
+        f"{row.segment}, {row.measure}: {words.percent(row.rank)} have less, "
+        f"median {words.plain(row.typical)}"
+        for row in rows(frame)
+    ]
+    frame = frame.iloc[frame["segment"].map(_places(run)).argsort(kind="stable")]
+    draw = partial(charts.profile_chart, frame[["segment", "measure", "rank", "detail"]])
+    return Figure(draw, FULL_WIDTH, "Profiles of the segments. " + ". ".join(frame["detail"]))

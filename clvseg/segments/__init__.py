@@ -2,7 +2,9 @@
 
 from clvseg.segments.clusters import Clusters
 from clvseg.segments.describe import Segment, later_table, segments_table
+from clvseg.segments.maps import customer_maps
 from clvseg.segments.rfm import RFMScores, rfm_group
+from clvseg.segments.rivals import compare_segmentations
 from clvseg.segments.rules import Rule, learn_rules, rule_frame, rules_table
 from clvseg.segments.scorecard import Later, scorecard, verdicts
 from clvseg.segments.segmentation import Segmentation
@@ -14,6 +16,8 @@ __all__ = [
     "Rule",
     "Segment",
     "Segmentation",
+    "compare_segmentations",
+    "customer_maps",
     "later_table",
     "learn_rules",
     "rfm_group",

@@ -115,6 +115,8 @@ def build_run(
         survival_later=_survival([ALL], {ORDERED: 0.0, CAME: 0.02}),
         rules=_rules(names),
         scorecard=_scorecard(names),
+        rivals=_rivals(),
+        maps=_maps(rng, scores),
         holdout=pd.DataFrame({"customer_id": scores["customer_id"], "actual_value": scores["predicted_value"]}),
     )  # fmt: skip
 
@@ -139,6 +141,25 @@ def _rules(names: list[str]) -> pd.DataFrame:
         for name in names
     ]
     return frames.RULES.conform(pd.DataFrame(rows, columns=frames.RULES.names))
+
+
+def _rivals() -> pd.DataFrame:
+    shares = {"RFM cells": 0.36, "segments": 0.33, "value tiers": 0.25, "by region": 0.001}
+    rows = [
+        (outcome, name, 8, share, share - 0.004, share + 0.004, share - 0.33 - 0.005, share - 0.33 + 0.005)
+        for outcome in ("log later revenue", "later orders", "no later order")
+        for name, share in shares.items()
+    ]
+    return frames.RIVALS.conform(pd.DataFrame(rows, columns=frames.RIVALS.names))
+
+
+def _maps(rng: np.random.Generator, scores: pd.DataFrame) -> pd.DataFrame:
+    sample = scores[["segment", "predicted_value", "churn_probability"]].iloc[:300].reset_index(drop=True)
+    return frames.MAPS.conform(
+        sample.assign(
+            **{name: rng.normal(size=len(sample)) for name in ("pca_1", "pca_2", "tsne_1", "tsne_2")}
+        )
+    )
 
 
 def _scorecard(names: list[str]) -> pd.DataFrame:

@@ -76,6 +76,16 @@ def test_what_each_segment_has_earned(run: Run) -> None:
     assert all("Finds 86\u00a0% of the segment" in card.short for card in page.cards)
 
 
+def test_which_division_tells_customers_apart(run: Run) -> None:
+    making = build(run).making
+    (table,) = [table for table in making.tables if table.key == "rivals"]
+    assert [row[0].text for row in table.rows] == ["RFM cells", "segments", "value tiers", "by region"]
+    assert table.marked == 1
+    said = " ".join(making.points)
+    assert "surely more: RFM cells; surely less: value tiers and by region" in said
+    assert "By region is the wrong cut" in said
+
+
 def test_bars_are_lengths(run: Run) -> None:
     bars = [cell.bar for row in build(run).segments.rows for cell in row if cell.bar is not None]
     assert len(bars) == 4 * len(run.segments)

@@ -192,6 +192,10 @@ def test_a_run_with_little_in_it(make_run: MakeRun) -> None:
         "contributions",
         "survival",
         "survival_later",
+        "scorecard",
+        "rules",
+        "rivals",
+        "maps",
     )
     bare = dataclasses.replace(
         run,
@@ -200,7 +204,7 @@ def test_a_run_with_little_in_it(make_run: MakeRun) -> None:
         **{name: getattr(run, name).iloc[:0] for name in names},
     )
     page = Page(render(bare))
-    assert len(page.pictures) == 2 * len({"value_risk_map", "rfm_grid", "weekly_revenue"})
+    assert len(page.pictures) == 2 * len({"value_risk_map", "rfm_grid", "profiles", "weekly_revenue"})
     assert "why" not in page.ids
 
 

@@ -25,8 +25,9 @@ def test_names_are_sorted_and_complete(specs: dict[str, dict[str, Any]]) -> None
     assert list(specs) == [
         "beeswarm_churn", "beeswarm_value", "clusters", "cohorts", "deciles", "dependence_churn",
         "dependence_value", "drivers_churn", "drivers_value", "effects_churn", "effects_value", "gains",
-        "leaderboard_churn", "leaderboard_value", "profits", "reliability", "returns", "returns_later",
-        "rfm_grid", "segments", "segments_later", "staying", "value_risk_map", "weekly_revenue",
+        "leaderboard_churn", "leaderboard_value", "map_pca", "map_tsne", "profiles", "profits", "reliability",
+        "returns", "returns_later", "rfm_grid", "rivals_churn", "rivals_revenue", "segments",
+        "segments_later", "staying", "value_risk_map", "weekly_revenue",
     ]  # fmt: skip
 
 
@@ -54,6 +55,30 @@ def test_map_holds_the_segments(run: Run, specs: dict[str, dict[str, Any]]) -> N
 
 def test_grid_counts_every_customer(run: Run, specs: dict[str, dict[str, Any]]) -> None:
     assert sum(row["many"] for row in rows_with(specs["rfm_grid"], "many")) == len(run.scores)
+
+
+def test_grid_shares_are_of_the_revenue(run: Run, specs: dict[str, dict[str, Any]]) -> None:
+    grid = pd.DataFrame(rows_with(specs["rfm_grid"], "many")).drop_duplicates(["r_score", "f_score"])
+    assert grid["share"].sum() == pytest.approx(1.0)
+    first = grid.iloc[0]
+    inside = (run.scores["r_score"] == first["r_score"]) & (run.scores["f_score"] == first["f_score"])
+    money = run.scores["past_revenue"]
+    assert first["share"] == pytest.approx(money[inside].sum() / money.sum())
+
+
+def test_profiles_are_mean_ranks_around_one_half(run: Run, specs: dict[str, dict[str, Any]]) -> None:
+    drawn = pd.DataFrame(rows_with(specs["profiles"], "rank")).drop_duplicates(["segment", "measure"])
+    assert len(drawn) == 6 * len(run.segments)
+    sizes = drawn["segment"].map(run.segments.set_index("segment")["customers"])
+    for _, rows in drawn.assign(size=sizes).groupby("measure"):
+        assert (rows["rank"] * rows["size"]).sum() / rows["size"].sum() == pytest.approx(0.5)
+
+
+def test_maps_show_the_sample(run: Run, specs: dict[str, dict[str, Any]]) -> None:
+    for kind in ("pca", "tsne"):
+        drawn = rows_with(specs[f"map_{kind}"], "across")
+        assert len(drawn) == len(run.maps)
+        assert {row["segment"] for row in drawn} == set(run.maps["segment"])
 
 
 def test_drivers_are_shares_of_the_whole(specs: dict[str, dict[str, Any]]) -> None:

@@ -25,6 +25,8 @@ source = "dataset:cdnow_sample"
 columns = { time = "date" }
 [segments]
 method = "kmeans"
+[segments.rivals]
+"by hand" = "CASE WHEN orders > 2 THEN 'many' WHEN age > 50 THEN 'few, old' ELSE 'few' END"
 [segments.scorecard]
 reachable = "age > 40 AND region = 'north'"
 [segments.attributes.survey]
@@ -70,6 +72,9 @@ def test_clusters_with_attributes_are_fitted_reported_and_scored(folder, cli, mo
         assert reached[name] == pytest.approx(web[scores["segment"] == name].mean())
     page = (folder / "output" / "latest" / "report.html").read_text(encoding="utf-8")
     assert 'id="scorecard"' in page
+    explained = run.rivals[run.rivals["outcome"] == "log later revenue"].set_index("division")
+    assert {"segments", "RFM cells", "by region", "by hand"} <= set(explained.index)
+    assert explained.loc["by region", "difference_high"] < 0  # drawn at random
     assert all(name in page for name in run.segments["segment"])
     load_dataset("cdnow_sample").to_csv(folder / "orders.csv", index=False)
     assert cli("score", "output/latest", "orders.csv", "--to", "again.parquet").code == 0
