@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clvseg import checks
 from clvseg.config import Settings
 from clvseg.data.attributes import evaluate_sql
 from clvseg.learning import Learned
-from clvseg.segments import Later, compare_segmentations, customer_maps, scorecard
+from clvseg.segments import Later, compare_segmentations, customer_maps, sample_bias, scorecard
 from clvseg.segments.scaling import is_number
+from clvseg.segments.scorecard import BEHAVIOUR
 
 # A category of more levels is no way of dividing customers.
 MOST_LEVELS = 50
@@ -154,3 +156,20 @@ def place_customers(settings: Settings, learned: Learned, segment: pd.Series) ->
     groups = learned.segmentation.groups_
     inputs = tuple(groups.inputs) if groups is not None else MAP_INPUTS
     return customer_maps(learned.people, segment, inputs, settings.seed)
+
+
+def doubt_labelled(settings: Settings, learned: Learned) -> list[checks.Finding]:
+    """Say where the customers of whom attributes are known buy differently from the others.
+
+    Parameters
+    ----------
+    settings : Settings
+        Of the run.
+    learned : Learned
+        Everything fitted as of today.
+    """
+    known = learned.attributes.notna().any(axis=1).to_numpy()
+    if not 0 < known.mean() < 1:
+        return []
+    bias = sample_bias(learned.people, known, BEHAVIOUR, seed=settings.seed)
+    return checks.check_labelled(", ".join(settings.segments.attributes), float(known.mean()), *bias)

@@ -29,7 +29,7 @@ from clvseg.monitoring.reference import Reference
 from clvseg.run import Run
 from clvseg.scores import Scorer
 from clvseg.segments import learn_rules, rule_frame, rules_table, segments_table
-from clvseg.standing import compare_with_rivals, judge_segments, place_customers
+from clvseg.standing import compare_with_rivals, doubt_labelled, judge_segments, place_customers
 from clvseg.value.intervals import LEVEL, ValueIntervals
 from clvseg.value.origins import ModelBase
 
@@ -95,7 +95,7 @@ def fit(settings: Settings, source: Any = None, *, progress: Step = _silent) -> 
     segments = segments_table(scorer.segmentation.describe(people, scores["segment"], membership.reasons))
     progress("Judging the segments")
     earned = judge_segments(settings, learned, segments, rules, judged.learned, judged.outcomes)
-    findings += checks.check_scorecard(earned)
+    findings += [*checks.check_scorecard(earned), *doubt_labelled(settings, learned)]
     progress("Explaining value and risk, and refitting to see how stable that is")
     drivers, agreement, contributions = _explanations(learned, settings.seed)
     findings += [*doubts, *_model_findings(learned, MODEL_NAMES[settings.value.purchases])]

@@ -16,6 +16,7 @@ from clvseg.checks.clv017_tuning import check_tuning
 from clvseg.checks.clv020_scorecard import check_scorecard
 from clvseg.checks.clv021_seasons import check_seasons
 from clvseg.checks.clv022_drift import check_drift
+from clvseg.checks.clv025_labelled import check_labelled
 from clvseg.checks.finding import About, Finding, findings_frame
 from clvseg.checks.minimum import require_enough
 
@@ -31,6 +32,7 @@ __all__ = [
     "check_drift",
     "check_fallback",
     "check_fit",
+    "check_labelled",
     "check_leak",
     "check_naive",
     "check_scorecard",

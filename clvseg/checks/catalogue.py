@@ -25,6 +25,7 @@ from clvseg.checks import (
     clv020_scorecard,
     clv021_seasons,
     clv022_drift,
+    clv025_labelled,
 )
 from clvseg.checks.facts import LogFacts
 from clvseg.checks.finding import About, Finding
@@ -64,6 +65,7 @@ CATALOGUE: dict[str, About] = {
         clv020_scorecard,
         clv021_seasons,
         clv022_drift,
+        clv025_labelled,
     )
 }
 

@@ -3,6 +3,7 @@
 from clvseg.segments.clusters import Clusters
 from clvseg.segments.describe import Segment, later_table, segments_table
 from clvseg.segments.maps import customer_maps
+from clvseg.segments.mixed import SegmentClassifier, sample_bias
 from clvseg.segments.rfm import RFMScores, rfm_group
 from clvseg.segments.rivals import compare_segmentations
 from clvseg.segments.rules import Rule, learn_rules, rule_frame, rules_table
@@ -15,6 +16,7 @@ __all__ = [
     "RFMScores",
     "Rule",
     "Segment",
+    "SegmentClassifier",
     "Segmentation",
     "compare_segmentations",
     "customer_maps",
@@ -23,6 +25,7 @@ __all__ = [
     "rfm_group",
     "rule_frame",
     "rules_table",
+    "sample_bias",
     "scorecard",
     "segments_table",
     "verdicts",
