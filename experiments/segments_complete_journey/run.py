@@ -21,7 +21,6 @@ def settings(clusters: bool) -> Settings:
     segments = {
         "attributes": {"demographics": {"source": str(DATA / "demographics.parquet"), "key": "household_id"}},
         "rivals": {"demographics known": "age IS NOT NULL"},
-        "scorecard": {"reachable": "age IS NOT NULL"},
     }
     return Settings.make(
         {
