@@ -21,6 +21,8 @@ from clvseg.run import Run
 ET.register_namespace("", "http://www.w3.org/2000/svg")
 # What Vega calls its axes and headings; the page needs no tooltip on them.
 GUIDES = {"axis", "legend", "title", "subtitle"}
+# Decimals of a pixel beyond the second.
+_DIGITS = re.compile(r"(\.\d\d)\d+")
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 
 
@@ -138,6 +140,8 @@ def _inline(svg: str, key: str, label: str) -> str:
         for place, node in enumerate(node for node in root.iter() if "id" in node.attrib)
     }
     for node in root.iter():
+        for attribute in {"d", "transform"} & node.attrib.keys():
+            node.attrib[attribute] = _DIGITS.sub(r"\1", node.attrib[attribute])
         for attribute, value in list(node.attrib.items()):
             node.attrib[attribute] = _REFERENCE.sub(lambda match: f"url(#{names[match[1]]})", value)
         if "id" in node.attrib:

@@ -13,13 +13,13 @@ from threadpoolctl import threadpool_limits
 from clvseg.frames import MAPS
 from clvseg.segments.scaling import MixedScaler
 
-SAMPLE = 300
+SAMPLE = 100
 _PERPLEXITY = 30.0
 _FEWEST = 10
 
 
 def customer_maps(people: pd.DataFrame, segment: pd.Series, inputs: Sequence[str], seed: int) -> pd.DataFrame:
-    """Place a random sample of at most 300 customers on two maps.
+    """Place a random sample of at most 100 customers on two maps.
 
     Columns are scaled as for clusters (:class:`clvseg.segments.scaling.MixedScaler`).
 
