@@ -206,12 +206,19 @@ class Run:
         Raises
         ------
         DataError
-            When the folder holds no run.
+            When the folder holds no run, or one of another version whose tables are not all there.
         """
         folder = Path(folder)
         if not (folder / "run.json").is_file():
             raise DataError(f"{folder} holds no run.", hint="give the folder that `clvseg fit` printed.")
         head = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        missing = [name for name in table_names() if not _place(folder, name).is_file()]
+        if missing:
+            raise DataError(
+                f"{folder} has no table {', '.join(missing)}.",
+                found=f"a run of clvseg {head['facts'].get('version', 'of an unknown version')}.",
+                hint="fit it again: `clvseg fit` with the settings in its run.json.",
+            )
         tables = {name: pd.read_parquet(_place(folder, name)) for name in table_names()}
         models = {
             path.stem: json.loads(path.read_text(encoding="utf-8"))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 import clvseg
 from clvseg import frames
 from clvseg.config import Settings
-from clvseg.errors import ClvsegError
+from clvseg.errors import ClvsegError, DataError
 from clvseg.run import Run
 
 ROOT = Path(__file__).parents[1]
@@ -166,6 +167,15 @@ def test_files_hold_what_the_run_holds(run, published):
     pd.testing.assert_frame_equal(again.later, run.later)
     html = Path(published.report).read_text(encoding="utf-8")
     assert all(name.replace("&", "&amp;") in html for name in run.segments["segment"])
+
+
+def test_a_run_of_another_version_says_which_table_it_lacks(run, published, tmp_path):
+    old = shutil.copytree(published.folder, tmp_path / "old")
+    (old / "tables" / "scorecard.parquet").unlink()
+    with pytest.raises(DataError, match="no table scorecard") as raised:
+        Run.load(old)
+    assert "fit it again" in raised.value.hint
+    assert run.facts["version"] in raised.value.found
 
 
 def test_same_settings_and_seed_give_the_same_bytes(run, published, folder):
