@@ -107,7 +107,7 @@ class _BetaGeo(PurchaseModel):
     def _wait(self, x: Array, t_x: Array, T: Array) -> Array:
         # Dropout happens at purchases only: the wait of a living customer is Lomax(r + x, alpha + T).
         r, alpha = self._parameters()[:2]
-        return (alpha + T) * np.expm1(np.minimum(np.log(2) / (r + x), 700))
+        return (alpha + T) * np.expm1(np.minimum(np.log(2) / (r + x), 500))
 
 
 class BetaGeoModel(_BetaGeo):

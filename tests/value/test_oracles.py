@@ -123,6 +123,13 @@ def test_next_purchase_is_a_date(kind):
     assert ((days <= ahead) & (ahead < days + 1)).all()
 
 
+@pytest.mark.parametrize("kind", [BetaGeoModel, ModifiedBetaGeoModel])
+def test_who_hardly_ever_buys_waits_a_century(kind):
+    """The median of a Lomax with a tiny shape is beyond any double."""
+    waits = fitted(kind, (1e-6, 1e12, 0.61, 82.0)).days_to_next_purchase(frame([(0, 0, 50)]))
+    assert waits == pytest.approx(100 * 365.25, rel=1e-3)
+
+
 def test_everything_is_there_for_a_new_customer():
     """The one-row summary of the first day: counts, activity and life of anyone not yet acquired."""
     for kind in (BetaGeoModel, ModifiedBetaGeoModel, ParetoNBDModel):
