@@ -5,14 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-
-from clvseg.config import BoostingSettings
 
 if TYPE_CHECKING:
     import lightgbm
@@ -21,7 +19,6 @@ FloatArray = NDArray[np.float64]
 
 THREADS = 1
 FOLDS = 3
-DEFAULTS = BoostingSettings()
 _MAX_ROUNDS = 400
 _PATIENCE = 10
 _PARAMETERS: dict[str, Any] = {
@@ -38,6 +35,38 @@ _PARAMETERS: dict[str, Any] = {
 # Columns that look ahead over the horizon itself: offsets, never features.
 HORIZON_COLUMNS = ("horizon_purchases", "horizon_active", "horizon_value")
 _WINDOW = re.compile(r"_(\d+)d$")
+
+
+@dataclass(frozen=True, slots=True)
+class Boosting:
+    """LightGBM's settings by its own names, and how a pair of boosters is weighed.
+
+    Attributes
+    ----------
+    num_leaves : int
+        Leaves of a tree.
+    learning_rate : float
+        Weight of a tree; their number is learned.
+    min_data_in_leaf : int
+        Fewest rows in a leaf.
+    lambda_l2 : float
+        Penalty on the square of a leaf's value.
+    feature_fraction, bagging_fraction : float
+        Share of the columns and of the rows that each tree sees, 0 to 1.
+    guided : float
+        Weight of the booster that starts from the purchase model's prediction, 0 to 1.
+    """
+
+    num_leaves: int = 8
+    learning_rate: float = 0.05
+    min_data_in_leaf: int = 200
+    lambda_l2: float = 20.0
+    feature_fraction: float = 0.5
+    bagging_fraction: float = 0.7
+    guided: float = 0.5
+
+
+DEFAULTS = Boosting()
 
 
 @dataclass(frozen=True)
@@ -143,7 +172,7 @@ def boost(
     objective: dict[str, Any],
     increasing: Sequence[str] = (),
     decreasing: Sequence[str] = (),
-    boosting: BoostingSettings = DEFAULTS,
+    boosting: Boosting = DEFAULTS,
 ) -> Boosted:
     """Fit LightGBM; the number of rounds is the best one in cross-validation over customers.
 
@@ -163,13 +192,14 @@ def boost(
         LightGBM's objective and its parameters.
     increasing, decreasing : sequence of str
         Features in which the score may only rise or only fall.
-    boosting : BoostingSettings
+    boosting : Boosting
         LightGBM's settings; ``guided`` is the caller's.
     """
     import lightgbm as lgb
 
     signs = [(name in increasing) - (name in decreasing) for name in rows.columns]
-    asked = boosting.model_dump(exclude={"guided"})
+    asked = asdict(boosting)
+    del asked["guided"]
     parameters = {**_PARAMETERS, **asked, **objective, "seed": seed, "monotone_constraints": signs}
     values = rows.to_numpy(dtype=np.float64)
 

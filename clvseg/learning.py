@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 
-from clvseg.boosting import Panel
+from clvseg.boosting import Boosting, Panel
 from clvseg.churn.model import ChurnModel
 from clvseg.config import Settings, ValueSettings
 from clvseg.data.features import log_gaps
@@ -103,7 +103,10 @@ def learn(transactions: Transactions, as_of: dt.date, horizon_days: int, setting
     seed = settings.seed
     segmentation, named = _segmentation(settings), _earlier_segmentation(settings)
     panel, base = build_panel(transactions, as_of, horizon_days, value_fitter(settings.value))
-    models = HybridValueModel(seed, settings.value.boosting), ChurnModel(seed, settings.churn.boosting)
+    models = (
+        HybridValueModel(seed, Boosting(**settings.value.boosting.model_dump())),
+        ChurnModel(seed, Boosting(**settings.churn.boosting.model_dump())),
+    )
     hybrid, churn = _fit_both(models, panel)
     intervals = ValueIntervals.fit(panel, hybrid, churn.out_of_fold)
 

@@ -1,9 +1,13 @@
 import tomllib
+from dataclasses import asdict
 
 import pytest
 
+from clvseg.boosting import Boosting
+from clvseg.churn.model import ChurnModel
 from clvseg.config import Settings, parse_duration
 from clvseg.errors import ConfigError
+from clvseg.value.hybrid import HybridValueModel
 
 
 def write(tmp_path, text):
@@ -103,3 +107,8 @@ def test_every_setting_says_what_it_is():
                 assert field.description or name in ("enabled",), name
 
     check(Settings)
+
+
+def test_defaults_of_boosting_are_those_of_the_models():
+    assert Settings().churn.boosting.model_dump() == asdict(Boosting()) == asdict(ChurnModel().boosting)
+    assert Settings().value.boosting.model_dump() == asdict(HybridValueModel().boosting)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -14,6 +15,7 @@ from sklearn.exceptions import NotFittedError
 from clvseg.boosting import (
     DEFAULTS,
     Boosted,
+    Boosting,
     FloatArray,
     Panel,
     boost,
@@ -24,7 +26,6 @@ from clvseg.boosting import (
     retrain,
     sureness,
 )
-from clvseg.config import BoostingSettings
 
 if TYPE_CHECKING:
     import lightgbm
@@ -56,7 +57,7 @@ class ChurnModel:
     ----------
     seed : int
         Seed of folds and boosting.
-    boosting : BoostingSettings
+    boosting : Boosting
         LightGBM's settings, and the weight of the model that starts from the purchase model.
 
     Attributes
@@ -81,7 +82,7 @@ class ChurnModel:
         The probabilities behind `evidence`, on the panel's rows. Not saved.
     """
 
-    def __init__(self, seed: int = 1, boosting: BoostingSettings = DEFAULTS) -> None:
+    def __init__(self, seed: int = 1, boosting: Boosting = DEFAULTS) -> None:
         self.seed = seed
         self.boosting = boosting
         self.features: list[str] = []
@@ -214,7 +215,7 @@ class ChurnModel:
         """Everything that was fitted, JSON-able; boosters as LightGBM's model text."""
         return {
             "seed": self.seed,
-            "boosting": self.boosting.model_dump(),
+            "boosting": asdict(self.boosting),
             "features": self.features,
             "parts": [[weight, booster_to_text(booster)] for weight, booster in self.parts],
             "reason": self.reason,
@@ -227,7 +228,7 @@ class ChurnModel:
     @classmethod
     def from_dict(cls, state: dict[str, Any]) -> Self:
         """Restore from `to_dict`; probabilities are identical."""
-        model = cls(state["seed"], BoostingSettings(**state["boosting"]))
+        model = cls(state["seed"], Boosting(**state["boosting"]))
         model.features = list(state["features"])
         model.parts = [(weight, booster_from_text(text)) for weight, text in state["parts"]]
         model.reason, model.evidence = state["reason"], dict(state["evidence"])

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from clvseg.boosting import FloatArray, Panel
+from clvseg.boosting import Boosting, FloatArray, Panel
 from clvseg.churn import model as churn
 from clvseg.config import BoostingSettings, Settings
 from clvseg.data.summary import outcomes
@@ -68,7 +68,7 @@ class Target:
     loss: str
     metrics: dict[str, Callable[[FloatArray, FloatArray], float]]
     too_few: Callable[[Panel], str]
-    judge: Callable[[Fold, BoostingSettings, int], tuple[FloatArray, FloatArray, FloatArray]]
+    judge: Callable[[Fold, Boosting, int], tuple[FloatArray, FloatArray, FloatArray]]
 
     @property
     def gates(self) -> tuple[Gate, ...]:
@@ -84,23 +84,19 @@ class Target:
         self, fold: Fold, boosting: BoostingSettings, seed: int
     ) -> tuple[FloatArray, dict[str, float]]:
         """Fit as of a fold's cutoff; loss of each customer, and all metrics with the mean loss first."""
-        losses, actual, predicted = self.judge(fold, boosting, seed)
+        losses, actual, predicted = self.judge(fold, Boosting(**boosting.model_dump()), seed)
         found = {name: float(metric(actual, predicted)) for name, metric in self.metrics.items()}
         return losses, {self.loss: float(losses.mean()), **found}
 
 
-def _judge_value(
-    fold: Fold, boosting: BoostingSettings, seed: int
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _judge_value(fold: Fold, boosting: Boosting, seed: int) -> tuple[FloatArray, FloatArray, FloatArray]:
     predicted = value.HybridValueModel(seed, boosting).fit(fold.panel).predict(fold.panel.current)
     actual = fold.outcome["value"].to_numpy(dtype=np.float64)
     came = np.maximum(actual, 0.0)
     return value.tweedie_deviance(came / came.mean(), predicted / predicted.mean()), actual, predicted
 
 
-def _judge_churn(
-    fold: Fold, boosting: BoostingSettings, seed: int
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _judge_churn(fold: Fold, boosting: Boosting, seed: int) -> tuple[FloatArray, FloatArray, FloatArray]:
     model = churn.ChurnModel(seed, boosting).fit(fold.panel)
     predicted = np.clip(model.predict_proba(fold.panel.current)[:, 1], _EDGE, 1 - _EDGE)
     gone = 1.0 - fold.outcome["active"].to_numpy(dtype=np.float64)

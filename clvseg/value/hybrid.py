@@ -13,6 +13,7 @@ from sklearn.exceptions import NotFittedError
 
 from clvseg.boosting import (
     Boosted,
+    Boosting,
     FloatArray,
     Panel,
     boost,
@@ -23,14 +24,13 @@ from clvseg.boosting import (
     retrain,
     sureness,
 )
-from clvseg.config import BoostingSettings, ValueBoostingSettings
 
 if TYPE_CHECKING:
     import lightgbm
 
 _TWEEDIE_POWER = 1.5
 _OBJECTIVE = {"objective": "tweedie", "tweedie_variance_power": _TWEEDIE_POWER}
-_DEFAULTS = ValueBoostingSettings()
+_DEFAULTS = Boosting(guided=0.4)
 _FLOOR = 1e-3
 _SMALLEST = 1e-9
 _MIN_BUYERS = 200
@@ -113,7 +113,7 @@ class HybridValueModel:
     ----------
     seed : int
         Seed of folds and boosting.
-    boosting : BoostingSettings
+    boosting : Boosting
         LightGBM's settings, and the weight of the guided model.
 
     Attributes
@@ -139,7 +139,7 @@ class HybridValueModel:
         Not saved.
     """
 
-    def __init__(self, seed: int = 1, boosting: BoostingSettings = _DEFAULTS) -> None:
+    def __init__(self, seed: int = 1, boosting: Boosting = _DEFAULTS) -> None:
         self.seed = seed
         self.boosting = boosting
         self.features: list[str] = []
@@ -267,7 +267,7 @@ class HybridValueModel:
         """Everything that was fitted, JSON-able; boosters as LightGBM's model text."""
         return {
             "seed": self.seed,
-            "boosting": self.boosting.model_dump(),
+            "boosting": asdict(self.boosting),
             "features": self.features,
             "parts": [[weight, booster_to_text(booster)] for weight, booster in self.parts],
             "reason": self.reason,
@@ -281,7 +281,7 @@ class HybridValueModel:
     @classmethod
     def from_dict(cls, state: dict[str, Any]) -> Self:
         """Restore from `to_dict`; predictions are identical."""
-        model = cls(state["seed"], ValueBoostingSettings(**state["boosting"]))
+        model = cls(state["seed"], Boosting(**state["boosting"]))
         model.features = list(state["features"])
         model.parts = [(weight, booster_from_text(text)) for weight, text in state["parts"]]
         model.reason, model.evidence = state["reason"], dict(state["evidence"])

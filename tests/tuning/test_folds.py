@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from clvseg.boosting import Boosting
 from clvseg.config import BoostingSettings
 from clvseg.data.transactions import Transactions
 from clvseg.evaluation.metrics import log_loss
@@ -58,11 +59,11 @@ def test_nothing_after_the_held_back_cutoff_changes_a_fold(folds, transactions, 
 def test_the_losses_are_those_of_the_fitted_models(folds):
     losses, measured = CHURN.measure(folds[0], BASE, 1)
     gone = 1 - folds[0].outcome["active"].to_numpy()
-    _, _, predicted = CHURN.judge(folds[0], BASE, 1)
+    _, _, predicted = CHURN.judge(folds[0], Boosting(**BASE.model_dump()), 1)
     assert losses.shape == gone.shape
     assert measured["log_loss"] == pytest.approx(log_loss(gone, predicted), rel=1e-12)
     losses, measured = VALUE.measure(folds[0], BASE, 1)
-    _, actual, predicted = VALUE.judge(folds[0], BASE, 1)
+    _, actual, predicted = VALUE.judge(folds[0], Boosting(**BASE.model_dump()), 1)
     for scale in (1.0, 7.0):  # the level is not boosting's: a wrong total costs nothing here
         told = scale * predicted
         expected = tweedie_deviance(actual / actual.mean(), told / told.mean())
