@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
+import os
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,13 +143,26 @@ def _fit_both(
     Never in threads: LightGBM does not promise that two fits at once in one process are safe, and one
     crashed.
     """
-    jobs = 2 if len(panel.rows) > PARALLEL_ROWS else 1
-    hybrid, churn = Parallel(n_jobs=jobs, max_nbytes=None)(delayed(_fit)(model, panel) for model in models)
+    if len(panel.rows) <= PARALLEL_ROWS:
+        return models[0].fit(panel), models[1].fit(panel)
+    side_by_side = Parallel(n_jobs=2, max_nbytes=None, initializer=_end_with, initargs=(os.getpid(),))
+    hybrid, churn = side_by_side(delayed(_fit)(model, panel) for model in models)
     return hybrid, churn
 
 
 def _fit(model: Any, panel: Panel) -> Any:
     return model.fit(panel)
+
+
+def _end_with(parent: int) -> None:
+    """Let this process end when its parent does: a fit that is killed leaves none behind."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _segmentation(settings: Settings) -> Segmentation:

@@ -15,8 +15,9 @@ import pandas as pd
 import pytest
 
 import clvseg
-from clvseg import frames
+from clvseg import frames, learning
 from clvseg.config import Settings
+from clvseg.data.transactions import Transactions
 from clvseg.errors import ClvsegError, DataError
 from clvseg.run import Run
 
@@ -182,6 +183,47 @@ def test_same_settings_and_seed_give_the_same_bytes(run, published, folder):
     again = clvseg.fit(sample_settings(folder))
     again.scores.to_parquet(folder / "again.parquet", index=False)
     assert (folder / "again.parquet").read_bytes() == Path(published.scores).read_bytes()
+
+
+def test_models_fitted_in_processes_are_those_of_one(run, monkeypatch):
+    settings = run.settings
+    monkeypatch.setattr(learning, "PARALLEL_ROWS", 0)
+    transactions = Transactions.read(None, settings.data)
+    learned = learning.learn(transactions, run.as_of, settings.horizon_days, settings)
+    assert learned.hybrid.to_dict() == run.models["hybrid"]
+    assert learned.churn.to_dict() == run.models["churn"]
+
+
+def is_alive(process):
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_a_killed_fit_leaves_no_process_behind(tmp_path):
+    code = (
+        "import clvseg; from clvseg import learning; learning.PARALLEL_ROWS = 0\n"
+        "data = {'source': 'dataset:cdnow_sample', 'columns': {'time': 'date'}}\n"
+        "clvseg.fit(clvseg.Settings.make({'data': data}))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path)
+    deadline, children = time.monotonic() + 60, []
+    while len(children) < 2:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        found = subprocess.run(
+            ["pgrep", "-P", str(process.pid), "-f", "LokyProcess"], capture_output=True, text=True
+        )
+        children = [int(line) for line in found.stdout.split()]
+        time.sleep(0.1)
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 30
+    while any(is_alive(child) for child in children):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_every_segment_is_judged(run, published, cli):
