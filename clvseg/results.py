@@ -134,8 +134,8 @@ def _write_folder(run: Run, root: Path) -> Path:
     try:
         building.mkdir()
         run.save(building)
-        write_report(run, building / "report.html")
-        write_charts(run, building / "charts")
+        drawn = write_report(run, building / "report.html")
+        write_charts(run, building / "charts", drawn=drawn)
         folder = _free_name(root / "runs")
         building.rename(folder)
     except OSError as error:
@@ -291,8 +291,8 @@ def publish_forecast(folder: Path, found: Forecast, *, progress: Callable[[str],
             if len(getattr(found, name)):
                 getattr(found, name).to_csv(building / f"{name}.csv", index=False, float_format="%.6f")
         run.save_again(folder, *_FORECAST_TABLES)
-        write_report(run, folder / "report.html")
-        write_charts(run, folder / "charts", "forecast", "tracking")
+        drawn = write_report(run, folder / "report.html")
+        write_charts(run, folder / "charts", "forecast", "tracking", drawn=drawn)
         shutil.rmtree(to, ignore_errors=True)
         building.rename(to)
     except OSError as error:

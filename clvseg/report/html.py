@@ -7,6 +7,7 @@ import os
 import re
 import tempfile
 import xml.etree.ElementTree as ET
+from collections.abc import Mapping
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -39,6 +40,11 @@ def render(run: Run) -> str:
     str
         The page; the same run gives the same text.
     """
+    return _page(run, {})
+
+
+def _page(run: Run, drawn: dict[str, str]) -> str:
+    """The page; the SVGs of its charts at their usual width are left in `drawn`."""
     environment = Environment(
         loader=PackageLoader("clvseg.report"),
         autoescape=True,
@@ -48,11 +54,12 @@ def render(run: Run) -> str:
     )
     page = build(run)
     wanted = {name: figure for name, figure in plan(run).items() if name in page.figures}
-    pictures = {name: _both(name, figure) for name, figure in wanted.items()}
+    drawn |= {name: _svg(figure.draw(width=figure.width)) for name, figure in wanted.items()}
+    pictures = {name: _both(name, figure, drawn[name]) for name, figure in wanted.items()}
     return environment.get_template("report.html.j2").render(page=page, pictures=pictures)
 
 
-def write_report(run: Run, path: str | Path) -> None:
+def write_report(run: Run, path: str | Path) -> dict[str, str]:
     """Write the report of a run; a reader never sees half of it.
 
     Parameters
@@ -61,11 +68,18 @@ def write_report(run: Run, path: str | Path) -> None:
         What a fit made.
     path : str or Path
         Where the page goes; its folder must exist.
+
+    Returns
+    -------
+    dict of str to str
+        The charts of the page as SVG, for :func:`write_charts`.
     """
-    _replace(Path(path), render(run).encode("utf-8"))
+    drawn: dict[str, str] = {}
+    _replace(Path(path), _page(run, drawn).encode("utf-8"))
+    return drawn
 
 
-def write_charts(run: Run, folder: str | Path, *names: str) -> None:
+def write_charts(run: Run, folder: str | Path, *names: str, drawn: Mapping[str, str]) -> None:
     """Write every chart of the report, or those named, as an SVG of its own.
 
     Parameters
@@ -76,13 +90,15 @@ def write_charts(run: Run, folder: str | Path, *names: str) -> None:
         Where they go; made if need be.
     *names : str
         Charts to write; default all.
+    drawn : mapping of str to str
+        From :func:`write_report`; what is not in it is drawn.
     """
     folder = Path(folder)
     folder.mkdir(exist_ok=True)
     for name, figure in plan(run).items():
         if names and name not in names:
             continue
-        svg = _svg(figure.draw(width=figure.width))
+        svg = drawn[name] if name in drawn else _svg(figure.draw(width=figure.width))
         _replace(folder / f"{name}.svg", svg.encode("utf-8"))
 
 
@@ -118,12 +134,10 @@ def _replace(path: Path, data: bytes) -> None:
         raise
 
 
-def _both(name: str, figure: Figure) -> dict[str, Markup]:
+def _both(name: str, figure: Figure, wide: str) -> dict[str, Markup]:
     """A figure for wide screens and paper, and one for phones."""
-    return {
-        size: Markup(_inline(_svg(figure.draw(width=width)), f"{name}-{size}", figure.label))
-        for size, width in (("wide", figure.width), ("phone", PHONE_WIDTH))
-    }
+    sizes = {"wide": wide, "phone": _svg(figure.draw(width=PHONE_WIDTH))}
+    return {size: Markup(_inline(svg, f"{name}-{size}", figure.label)) for size, svg in sizes.items()}
 
 
 def _svg(chart: Picture) -> str:

@@ -208,18 +208,18 @@ def test_a_run_with_little_in_it(make_run: MakeRun) -> None:
     assert "why" not in page.ids
 
 
-def test_write_report_leaves_one_file(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("clvseg.report.html.render", lambda run: "whole \u20ac")
-    write_report(run, tmp_path / "report.html")
+def test_write_report_leaves_one_file(run: Run, html: str, tmp_path: Path) -> None:
+    drawn = write_report(run, tmp_path / "report.html")
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
-    assert (tmp_path / "report.html").read_text(encoding="utf-8") == "whole \u20ac"
+    assert (tmp_path / "report.html").read_text(encoding="utf-8") == html
+    assert set(drawn) == build(run).figures
 
 
 def test_a_failed_write_leaves_nothing(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(self: Path, target: Path) -> None:
         raise OSError("no")
 
-    monkeypatch.setattr("clvseg.report.html.render", lambda run: "half")
+    monkeypatch.setattr("clvseg.report.html._page", lambda run, drawn: "half")
     monkeypatch.setattr(Path, "replace", fail)
     with pytest.raises(OSError, match="no"):
         write_report(run, tmp_path / "report.html")
@@ -236,9 +236,14 @@ def test_picture_for_the_readme(run: Run, tmp_path: Path) -> None:
 
 
 def test_charts_as_files(run: Run, tmp_path: Path) -> None:
-    write_charts(run, tmp_path / "charts")
+    drawn = write_report(run, tmp_path / "report.html")
+    write_charts(run, tmp_path / "charts", drawn=drawn)
     names = {path.stem for path in (tmp_path / "charts").glob("*.svg")}
     assert names == build(run).figures | {"segments"}
+    write_charts(run, tmp_path / "again", "deciles", "segments", drawn={})
+    assert {path.name for path in (tmp_path / "again").iterdir()} == {"deciles.svg", "segments.svg"}
+    for path in (tmp_path / "again").iterdir():
+        assert path.read_bytes() == (tmp_path / "charts" / path.name).read_bytes()
 
 
 @pytest.mark.slow
