@@ -407,11 +407,11 @@ def test_evaluate_prints_what_the_run_found(cli, run, folder):
 
 
 def test_no_better_than_naive_is_said_first(cli, run, folder, capsys):
-    from clvseg import cli as command_line
+    from clvseg.printing.runs import print_alarm
 
     loud = run.findings[run.findings["code"] == "CLV006"]
     assert len(loud)  # on the sample the ranking of risk is that of the days since the last order
-    command_line._print_alarm(run.findings)
+    print_alarm(run.findings)
     assert capsys.readouterr().out.startswith("NO BETTER THAN A NAIVE BASELINE")
     from clvseg.report.content import build
 

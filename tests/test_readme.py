@@ -10,6 +10,8 @@ import pytest
 
 from clvseg import cli as command_line
 from clvseg.config import Settings
+from clvseg.printing.accuracy import print_accuracy
+from clvseg.printing.segments import print_segments
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -51,8 +53,8 @@ def assert_alike(written, printed):
 @pytest.mark.slow
 def test_the_output_of_make_demo_is_what_the_main_job_prints(main_job, capsys):
     run = main_job["run"]
-    command_line._print_segments(run.segments, run.facts)
-    command_line._print_accuracy(run.leaderboard_value, run.leaderboard_churn, run.facts)
+    print_segments(run.segments, run.facts)
+    print_accuracy(run.leaderboard_value, run.leaderboard_churn, run.facts)
     printed = [line.strip() for line in capsys.readouterr().out.splitlines() if line.strip()]
     block = next(block for block in blocks("console") if block.startswith("$ make demo"))
     written = [line.strip() for line in block.splitlines() if line.strip()]
