@@ -1,6 +1,8 @@
 """Forecasts of revenue against what came: CDNOW, Complete Journey, known truth; a million customers.
 
-python experiments/finance_cdnow/run.py [cdnow | origins | journey | truth | million] ...
+python experiments/finance_cdnow/run.py [answer | cdnow | origins | journey | truth | million] ...
+
+"answer" reads the forecast in ``output/latest`` beside this file; README.md has the commands that make it.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import pandas as pd
 from clvseg import forecast as finance
 from clvseg.backtesting import Backtest, backtest
 from clvseg.config import ColumnSettings, DataSettings, Settings, ValueSettings
+from clvseg.data.datasets import load_dataset
 from clvseg.data.features import customer_features
 from clvseg.data.simulate import simulate_transactions
 from clvseg.data.summary import revenue_by_cohort
@@ -51,6 +54,31 @@ def show(found: Backtest) -> None:
             held = tuple(f"{share:.0%}" for share in shares)
         figures = (str(row.weeks), row.model, str(row.origins), f"{row.mape:.1%}", f"{row.bias:+.1%}")
         print(f"| {' | '.join(figures + held)} |")
+
+
+def answer() -> None:
+    """What finance was told, beside what came: by month, cohort and segment."""
+    folder = Path(__file__).parent / "output" / "latest"
+    table = pd.read_parquet(folder / "forecast" / "forecast.parquet")
+    segment = pd.read_parquet(folder / "scores.parquet").set_index("customer_id")["segment"]
+    log = load_dataset("cdnow")
+    first = log.groupby("customer_id")["date"].transform("min")
+    log = log.assign(segment=log["customer_id"].map(segment), cohort=first.dt.strftime("%Y-%m"))
+    log = log[log["segment"].notna()]
+    heads = "customers | expected, USD | 80 % interval | 95 % interval | came | forecast / came"
+    for group in ("all", "cohort", "segment"):
+        print(f"\n| {group} | {heads} |")
+        print("|---|---|---|---|---|---|---|")
+        rows = table[(table["group"] == group) & ((table["period"] == "total") | (group == "all"))]
+        for row in rows.itertuples():
+            inside = log[log["date"].between(row.start, row.end)]
+            came = inside.loc[inside[group] == row.name if group != "all" else slice(None), "amount"].sum()
+            ends = (f"{getattr(row, f'low_{n}'):,.0f} to {getattr(row, f'high_{n}'):,.0f}" for n in (80, 95))
+            name = row.period if group == "all" else row.name
+            print(
+                f"| {name} | {row.customers:,} | {row.revenue:,.0f} | {' | '.join(ends)} | {came:,.0f} "
+                f"| {row.revenue / came - 1:+.1%} |"
+            )
 
 
 def cdnow() -> None:
@@ -164,7 +192,7 @@ def million() -> None:
 
 
 STUDIES: dict[str, Callable[[], None]] = {
-    one.__name__: one for one in (cdnow, origins, journey, truth, million)
+    one.__name__: one for one in (answer, cdnow, origins, journey, truth, million)
 }
 
 if __name__ == "__main__":
