@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clvseg.trees import raw_scores
+
 if TYPE_CHECKING:
     import lightgbm
 
@@ -263,7 +265,7 @@ def sureness(panel: Panel, gained: FloatArray) -> dict[str, float]:
 def raw_score(booster: lightgbm.Booster, frame: pd.DataFrame, features: Sequence[str]) -> FloatArray:
     """Raw score of a booster on a frame's columns, shape (rows,)."""
     values = frame.loc[:, list(features)].to_numpy(dtype=np.float64)
-    return np.asarray(booster.predict(values, raw_score=True, num_threads=THREADS), dtype=np.float64)
+    return raw_scores(booster, values)
 
 
 def booster_to_text(booster: lightgbm.Booster) -> str:

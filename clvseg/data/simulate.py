@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -108,6 +109,47 @@ def simulate_transactions(
             "amount": _amounts(rng, customers, customer, spend or CDNOW_SPEND),
         }
     )
+
+
+def write_transactions(
+    folder: Path, customers: int, *, part: int = 200_000, seed: int, **options: Any
+) -> int:
+    """Simulate a log of any size into Parquet files, never more than one of them in memory.
+
+    Parameters
+    ----------
+    folder : Path
+        Is made; receives ``part-00000.parquet`` and so on, which read as ``folder/*.parquet``.
+    customers : int
+        How many.
+    part : int
+        Customers of a file.
+    seed : int
+        Same seed and parts, same files; the parts are independent draws.
+    **options
+        Further arguments of :func:`simulate_transactions`.
+
+    Returns
+    -------
+    int
+        Lines written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_transactions(Path(folder), 1000, part=400, seed=1) > 1000, len(list(Path(folder).iterdir()))
+    (True, 3)
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = 0
+    for place, first in enumerate(range(0, customers, part)):
+        drawn = int(np.random.SeedSequence([seed, place]).generate_state(1)[0])
+        log = simulate_transactions(min(part, customers - first), seed=drawn, **options)
+        log["customer_id"] += first
+        log.to_parquet(folder / f"part-{place:05d}.parquet", index=False)
+        lines += len(log)
+    return lines
 
 
 def _arrivals(

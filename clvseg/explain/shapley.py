@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clvseg.data.features import FEATURES
+from clvseg.trees import raw_scores, shap_of
 
 if TYPE_CHECKING:
     import lightgbm
@@ -93,10 +94,10 @@ def raw_score(model: Explainable, frame: pd.DataFrame) -> NDArray[np.float64]:
     frame : DataFrame
         What the model needs, one row per customer.
     """
-    inputs = frame[list(model.features)]
+    inputs = frame[list(model.features)].to_numpy(dtype=np.float64)
     raw = np.array(model.offset(frame), dtype=np.float64)
     for weight, booster in model.parts:
-        raw += weight * np.asarray(booster.predict(inputs, raw_score=True))
+        raw += weight * raw_scores(booster, inputs)
     return raw
 
 
@@ -151,6 +152,9 @@ def tree_shap(
     """
     if len(inputs) == 0:
         raise ValueError("there is no customer to explain")
+    quick = shap_of(booster, inputs.to_numpy(dtype=np.float64))
+    if quick is not None:
+        return quick[0], np.array([quick[1]])
     explanation = _shap().TreeExplainer(booster)(inputs)
     return np.asarray(explanation.values), np.atleast_1d(np.asarray(explanation.base_values)[0])
 
