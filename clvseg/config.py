@@ -111,6 +111,10 @@ class ColumnSettings(_Section):
 class DataSettings(_Section):
     """Where the transactions are and how they are to be read; ``[data]``."""
 
+    engine: Literal["duckdb", "spark"] = Field("duckdb", description="what reads and sums them")
+    spark_master: str | None = Field(
+        None, description='such as "spark://host:7077"; default: what Spark\'s own configuration says'
+    )
     source: str | None = Field(
         None, description="path of a CSV or Parquet file (globs allowed), or dataset:NAME"
     )
@@ -139,6 +143,12 @@ class DataSettings(_Section):
     def _one_source(self) -> DataSettings:
         if self.source is not None and self.query is not None:
             raise ValueError("give source or query, not both")
+        if self.spark_master is not None and self.engine != "spark":
+            raise ValueError('spark_master needs engine = "spark" beside it')
+        if self.database is not None and self.engine == "spark":
+            raise ValueError(
+                'database is a DuckDB file; with engine = "spark" the query sees Spark\'s tables'
+            )
         if self.database is not None and self.query is None:
             raise ValueError("database needs query beside it")
         return self

@@ -11,7 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clvseg.config import AttributeSettings, DataSettings
-from clvseg.data.engines.duckdb import DuckDBEngine, name, text
+from clvseg.data.engines.duckdb import DuckDBEngine
+from clvseg.data.engines.engine import Engine, name, text
 from clvseg.data.sources import open_source
 from clvseg.errors import ConfigError, DataError, EngineError, MissingColumnsError
 
@@ -135,7 +136,7 @@ def _query(take: str, columns: list[str], rows: str) -> str:
     return f"SELECT _key, {made} FROM ({rows}) WHERE _key IS NOT NULL GROUP BY _key ORDER BY _key"
 
 
-def _is_number(engine: DuckDBEngine, column: str, kind: str) -> bool:
+def _is_number(engine: Engine, column: str, kind: str) -> bool:
     """Whether a column holds numbers; of a text column, whether all that is there reads as one."""
     if kind == "VARCHAR":
         row = engine.row(

@@ -7,7 +7,7 @@ from typing import Any
 
 from clvseg.config import DataSettings
 from clvseg.data import queries
-from clvseg.data.engines.duckdb import DuckDBEngine, name
+from clvseg.data.engines.engine import Engine, name
 from clvseg.data.numbers import NumberReading, read_numbers
 from clvseg.data.sources import Source
 from clvseg.data.times import TimeReading, read_times
@@ -104,7 +104,7 @@ def _mapped(source: Source) -> dict[str, str]:
     return roles
 
 
-def _duplicates(engine: DuckDBEngine, settings: DataSettings, has_order: bool, read: int) -> dict[str, Any]:
+def _duplicates(engine: Engine, settings: DataSettings, has_order: bool, read: int) -> dict[str, Any]:
     distinct = engine.row(
         "count repeated lines", "SELECT count(*) AS n FROM (SELECT DISTINCT hash(raw) FROM raw)"
     )

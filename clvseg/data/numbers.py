@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from clvseg.data import queries
-from clvseg.data.engines.duckdb import DuckDBEngine, name, text
+from clvseg.data.engines.engine import Engine, name, text
 from clvseg.errors import DataError
 
 PLAIN = "plain"
@@ -45,7 +45,7 @@ class NumberReading:
     form: str = PLAIN
 
 
-def read_numbers(engine: DuckDBEngine, column: str, kind: str, role: str, source: str) -> NumberReading:
+def read_numbers(engine: Engine, column: str, kind: str, role: str, source: str) -> NumberReading:
     """Find out how the numbers of a column are written.
 
     A form other than the plain one is taken only where every value fits it and one of them fits no other:
@@ -53,7 +53,7 @@ def read_numbers(engine: DuckDBEngine, column: str, kind: str, role: str, source
 
     Parameters
     ----------
-    engine : DuckDBEngine
+    engine : Engine
         Holds the lines as ``raw``.
     column, kind : str
         The column and its DuckDB type.
@@ -77,18 +77,14 @@ def read_numbers(engine: DuckDBEngine, column: str, kind: str, role: str, source
     value = f"trim(CAST({name(column)} AS VARCHAR))"
     given = queries.given(f"CAST({name(column)} AS VARCHAR)")
     plain = f"TRY_CAST({value} AS DOUBLE)"
-    bad = engine.row(
-        f"look at the numbers of {role}",
-        f"""
-        SELECT count(*) AS n, list_sort(list(DISTINCT v))[:3] AS examples
-        FROM (SELECT CAST({name(column)} AS VARCHAR) AS v FROM raw WHERE {given} AND {plain} IS NULL)
-        """,
-    )
-    if not bad["n"]:
+    looking = f"look at the numbers of {role}"
+    odd = f"FROM raw WHERE {given} AND {plain} IS NULL"
+    bad = engine.row(looking, f"SELECT count(*) AS n {odd}")["n"]
+    if not bad:
         return NumberReading(plain)
     for form, every, sure, thousands, decimal in _FORMS:
         fits = engine.row(
-            f"look at the numbers of {role}",
+            looking,
             f"""
             SELECT bool_and(regexp_full_match({value}, {text(every)}))
                    AND bool_or(regexp_full_match({value}, {text(sure)})) AS fits FROM raw WHERE {given}
@@ -97,9 +93,12 @@ def read_numbers(engine: DuckDBEngine, column: str, kind: str, role: str, source
         if fits:
             bare = f"replace(replace({value}, '{thousands}', ''), '{decimal}', '.')"
             return NumberReading(f"TRY_CAST({bare} AS DOUBLE)", form)
+    some = engine.rows(
+        looking, f"SELECT DISTINCT CAST({name(column)} AS VARCHAR) AS v {odd} ORDER BY v LIMIT 3"
+    )
     raise DataError(
         f"{source}: column '{column}' ({role}) holds text that is no number.",
-        found=", ".join(f"{value!r}" for value in bad["examples"]) + f" ({bad['n']:,} lines).",
+        found=", ".join(f"{row['v']!r}" for row in some) + f" ({bad:,} lines).",
         hint="write all amounts the same way, without currency signs, such as 1234.50; 1.234,50 and 1,234.50 "
         "are understood too.",
     )

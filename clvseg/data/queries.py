@@ -182,19 +182,14 @@ def waits(as_of: dt.date, until: dt.date) -> str:
 
 
 def revenue_by_week(until: dt.date) -> str:
-    """Revenue, purchases, customers and new customers of every week of the log, empty weeks included."""
+    """Revenue, purchases, customers and new customers of each week with a purchase."""
     return f"""
-    WITH known AS (
-        SELECT *, min(day) OVER (PARTITION BY customer_id) AS first_day
-        FROM purchases WHERE day <= {date(until)}
-    ), weeks AS (
-        SELECT CAST(unnest(generate_series(date_trunc('week', min(day)), date_trunc('week', {date(until)}),
-                                           INTERVAL 7 DAY)) AS DATE) AS week FROM known
-    )
-    SELECT week, CAST(coalesce(sum(amount), 0) AS DOUBLE) AS revenue, count(customer_id) AS purchases,
-           count(DISTINCT customer_id) AS customers, count(*) FILTER (WHERE day = first_day) AS new_customers
-    FROM weeks LEFT JOIN known ON CAST(date_trunc('week', day) AS DATE) = week
-    GROUP BY week ORDER BY week
+    SELECT CAST(date_trunc('week', day) AS DATE) AS week, CAST(sum(amount) AS DOUBLE) AS revenue,
+           count(*) AS purchases, count(DISTINCT customer_id) AS customers,
+           count(*) FILTER (WHERE day = first_day) AS new_customers
+    FROM (SELECT *, min(day) OVER (PARTITION BY customer_id) AS first_day
+          FROM purchases WHERE day <= {date(until)})
+    GROUP BY ALL ORDER BY week
     """
 
 
@@ -277,9 +272,9 @@ _FEATURES = """
     CAST(coalesce(gap_max, greatest(age, 1)) AS DOUBLE) AS gap_max,
     since_last / gap_mean AS overdue,
     CAST(since_last AS DOUBLE) / coalesce(gap_max, greatest(age, 1)) AS overdue_longest,
-    CASE WHEN repeats > 0 THEN (2.0 * recent - repeats) / repeats ELSE 0.0 END AS trend,
-    30.4375 * n / greatest(age, 30) AS orders_per_month,
-    30.4375 * revenue / greatest(age, 30) AS spend_per_month,
+    CASE WHEN repeats > 0 THEN (2e0 * recent - repeats) / repeats ELSE 0.0 END AS trend,
+    30.4375e0 * n / greatest(age, 30) AS orders_per_month,
+    30.4375e0 * revenue / greatest(age, 30) AS spend_per_month,
     CAST(weeks AS DOUBLE) / (age // 7 + 1) AS week_share,
     CAST(weekend AS DOUBLE) / n AS weekend_share,
     CAST(season AS DOUBLE) AS orders_same_season,

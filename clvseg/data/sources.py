@@ -13,7 +13,8 @@ import pandas as pd
 
 from clvseg.config import ColumnSettings, DataSettings
 from clvseg.data.datasets import dataset_columns, load_dataset
-from clvseg.data.engines.duckdb import DuckDBEngine, text
+from clvseg.data.engines.duckdb import DuckDBEngine
+from clvseg.data.engines.engine import Engine, text
 from clvseg.errors import DataError, EngineError
 
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
@@ -26,7 +27,7 @@ class Source:
 
     Attributes
     ----------
-    engine : DuckDBEngine
+    engine : Engine
         Holds the lines as ``raw``.
     name : str
         What to call it in messages.
@@ -40,7 +41,7 @@ class Source:
         Of a CSV file.
     """
 
-    engine: DuckDBEngine
+    engine: Engine
     name: str
     columns: ColumnSettings
     types: dict[str, str]
@@ -68,6 +69,10 @@ def open_source(source: Any, settings: DataSettings) -> Source:
     """
     if source is None:
         source = settings.source
+    if settings.engine == "spark" and (source is not None or settings.query is not None):
+        from clvseg.data.spark_sources import open_spark
+
+        return open_spark(source, settings)
     if source is None and settings.query is not None:
         return _open_query(settings.query, settings)
     if source is None:
@@ -82,7 +87,7 @@ def open_source(source: Any, settings: DataSettings) -> Source:
 
 def _open_query(query: str, settings: DataSettings) -> Source:
     if settings.database is not None:
-        _check_readable(Path(settings.database))
+        check_readable(Path(settings.database))
     engine = DuckDBEngine(settings.database)
     if engine.count_statements("run the query", query) != 1:
         raise DataError("query must be one SQL statement.", hint='like query = "SELECT * FROM orders".')
@@ -143,9 +148,9 @@ def _plain(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _open_files(pattern: str, columns: ColumnSettings) -> Source:
-    paths = _files(pattern)
+    paths = find_files(pattern)
     label = paths[0].name if len(paths) == 1 else f"{Path(pattern).name} ({len(paths)} files)"
-    heads = [_check_readable(path) for path in paths]
+    heads = [check_readable(path) for path in paths]
     engine = DuckDBEngine()
     parquet = [head[:4] == b"PAR1" for head in heads]
     if any(parquet) and not all(parquet):
@@ -166,7 +171,8 @@ def _open_files(pattern: str, columns: ColumnSettings) -> Source:
     return Source(engine, label, columns, engine.columns("raw"), not parquet[0], encoding)
 
 
-def _files(pattern: str) -> list[Path]:
+def find_files(pattern: str) -> list[Path]:
+    """Files of a path or glob."""
     path = Path(pattern)
     if path.is_dir():
         inside = sorted(entry.name for entry in path.iterdir())[:3]
@@ -181,7 +187,7 @@ def _files(pattern: str) -> list[Path]:
     return paths
 
 
-def _check_readable(path: Path) -> bytes:
+def check_readable(path: Path) -> bytes:
     """First bytes of a file that can be opened and is not obviously something else."""
     try:
         with path.open("rb") as file:

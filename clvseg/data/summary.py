@@ -161,7 +161,10 @@ def revenue_by_week(tx: Transactions) -> pd.DataFrame:
         ``week`` (its Monday), ``revenue`` (money), ``purchases`` (purchase days), ``customers``,
         ``new_customers``; weeks without a purchase are there with zeros, the first and last may be partial.
     """
-    return tx.engine.frame("sum revenue by week", queries.revenue_by_week(tx.last_day))
+    weeks = tx.engine.frame("sum revenue by week", queries.revenue_by_week(tx.last_day)).set_index("week")
+    last = tx.last_day - dt.timedelta(days=tx.last_day.weekday())
+    every = pd.date_range(weeks.index[0], last, freq="7D", unit="us", name="week")
+    return weeks.reindex(every, fill_value=0).reset_index()
 
 
 def revenue_by_day(tx: Transactions) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from clvseg.config import DataSettings
-from clvseg.data.engines.duckdb import DuckDBEngine, name, text
+from clvseg.data.engines.engine import Engine, name, text
 from clvseg.errors import DataError, EngineError
 
 _CLOCK = r"(?:[T ,]+\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?\s*(?:[AaPp]\.?[Mm]\.?)?)?"
@@ -48,14 +48,12 @@ class TimeReading:
     forms: tuple[str, ...]
 
 
-def read_times(
-    engine: DuckDBEngine, column: str, kind: str, settings: DataSettings, source: str
-) -> TimeReading:
+def read_times(engine: Engine, column: str, kind: str, settings: DataSettings, source: str) -> TimeReading:
     """Find out how the days of a log are written.
 
     Parameters
     ----------
-    engine : DuckDBEngine
+    engine : Engine
         Holds the lines as ``raw``.
     column, kind : str
         The time column and its DuckDB type.
@@ -104,14 +102,14 @@ _NUMBER_FORMS = (
 )
 
 
-def _zone(engine: DuckDBEngine, zone: str) -> str:
-    known = engine.rows(
-        "look up the time zone", "SELECT name FROM pg_timezone_names() WHERE name = ?", (zone,)
-    )
-    if not known:
+def _zone(engine: Engine, zone: str) -> str:
+    day = _local("TIMESTAMPTZ '2000-01-01'", text(zone))
+    try:
+        engine.rows("look up the time zone", f"SELECT {day} AS day")
+    except EngineError:
         raise DataError(
             f"the time zone '{zone}' is unknown.", hint='timezone is a name like "UTC" or "Europe/Berlin".'
-        )
+        ) from None
     return text(zone)
 
 
@@ -120,10 +118,10 @@ def _local(moment: str, zone: str) -> str:
     return f"CAST(timezone({zone}, {moment}) AS DATE)"
 
 
-def _by_format(engine: DuckDBEngine, value: str, form: str, zone: str) -> TimeReading:
+def _by_format(engine: Engine, value: str, form: str, zone: str) -> TimeReading:
     parsed = f"try_strptime(trim(CAST({value} AS VARCHAR)), {text(form)})"
     try:
-        engine.run("try date_format", f"SELECT {parsed} FROM raw LIMIT 1")
+        engine.rows("try date_format", f"SELECT CAST({parsed} AS VARCHAR) AS moment FROM raw LIMIT 1")
     except EngineError as error:
         raise DataError(
             f'date_format = "{form}" is not a strptime format.', found=error.found, hint=_HINT
@@ -132,7 +130,7 @@ def _by_format(engine: DuckDBEngine, value: str, form: str, zone: str) -> TimeRe
     return TimeReading(sql, (form,))
 
 
-def _by_number(engine: DuckDBEngine, value: str, zone: str) -> TimeReading:
+def _by_number(engine: Engine, value: str, zone: str) -> TimeReading:
     counts = engine.row(
         "look at the times",
         "SELECT " + ", ".join(
@@ -148,7 +146,7 @@ def _by_number(engine: DuckDBEngine, value: str, zone: str) -> TimeReading:
     return TimeReading(f"CASE WHEN {value} >= {low} AND {value} < {high} THEN {day} END", (form,))
 
 
-def _by_text(engine: DuckDBEngine, value: str, zone: str, source: str, column: str) -> TimeReading:
+def _by_text(engine: Engine, value: str, zone: str, source: str, column: str) -> TimeReading:
     cases = " ".join(f"WHEN regexp_matches(v, {text(p)}) THEN {text(f)}" for f, p in _FORMS.items())
     numeric = text(_FORMS["numeric"])
     found = engine.rows(
@@ -186,7 +184,8 @@ def _by_text(engine: DuckDBEngine, value: str, zone: str, source: str, column: s
 def _parse(form: str, value: str, pattern: str, zone: str) -> str:
     """Expression of one way of writing."""
     if form == "YYYY-MM-DD with offset":
-        return _local(f"TRY_CAST(regexp_replace({value}, ' ?(UTC|Z)$', '+00') AS TIMESTAMPTZ)", zone)
+        offset = f"regexp_replace(regexp_replace({value}, ' ?(UTC|Z)$', '+00'), ' ([+-][0-9:]+)$', '\\1')"
+        return _local(f"TRY_CAST({offset} AS TIMESTAMPTZ)", zone)
     if form.startswith("epoch"):
         seconds = 1 if form == "epoch seconds" else 1000
         return _local(f"to_timestamp(CAST({value} AS DOUBLE) / {seconds})", zone)

@@ -12,7 +12,7 @@ from typing import Any
 from clvseg.config import DataSettings
 from clvseg.data import queries
 from clvseg.data.cleaning import clean
-from clvseg.data.engines.duckdb import DuckDBEngine
+from clvseg.data.engines.engine import Engine
 from clvseg.data.sources import open_source
 from clvseg.errors import DataError
 
@@ -23,7 +23,7 @@ class Transactions:
 
     Attributes
     ----------
-    engine : DuckDBEngine
+    engine : Engine
         Holds ``lines`` and ``purchases`` (see :mod:`clvseg.data.queries`).
     first_day, last_day : date
         First purchase, and the last day that is known.
@@ -50,7 +50,7 @@ class Transactions:
     4814
     """
 
-    engine: DuckDBEngine = field(repr=False)
+    engine: Engine = field(repr=False)
     profile: dict[str, Any] = field(repr=False)
     first_day: dt.date
     last_day: dt.date

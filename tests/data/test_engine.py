@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from clvseg.data.engines.duckdb import DuckDBEngine, name, text
+from clvseg.data.engines.duckdb import DuckDBEngine
+from clvseg.data.engines.engine import name, text
 from clvseg.errors import EngineError
 
 

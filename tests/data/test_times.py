@@ -31,6 +31,7 @@ FORMS = {
     "%Y/%m/%d": "YYYY-MM-DD",
     "%Y-%m-%dT%H:%M:%SZ": "YYYY-MM-DD with offset",
     "%Y-%m-%d %H:%M:%S+00:00": "YYYY-MM-DD with offset",
+    "%Y-%m-%d %H:%M:%S +00:00": "YYYY-MM-DD with offset",
     "%Y-%m-%d %H:%M:%S UTC": "YYYY-MM-DD with offset",
     "%Y%m%d": "YYYYMMDD",
     "%Y%m%d%H%M%S": "YYYYMMDD",

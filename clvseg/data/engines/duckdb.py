@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 import pandas as pd
 
+from clvseg.data.engines.engine import name, text
 from clvseg.errors import EngineError
 
 
@@ -109,25 +110,3 @@ class DuckDBEngine:
         """Return the columns of a table and their DuckDB types, in order."""
         rows = self.rows(f"describe {table}", f"DESCRIBE {table}")
         return {row["column_name"]: row["column_type"] for row in rows}
-
-
-def text(value: str) -> str:
-    """Quote a value as an SQL text.
-
-    Examples
-    --------
-    >>> print(text("it's"))
-    'it''s'
-    """
-    return "'" + value.replace("'", "''") + "'"
-
-
-def name(column: str) -> str:
-    """Quote a column's name.
-
-    Examples
-    --------
-    >>> print(name("Order ID"))
-    "Order ID"
-    """
-    return '"' + column.replace('"', '""') + '"'
