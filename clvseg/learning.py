@@ -128,7 +128,9 @@ def learn(transactions: Transactions, as_of: dt.date, horizon_days: int, setting
             panel.outcome["value"].to_numpy(dtype=np.float64)[newest],
         )
     if settings.segments.method != "value":
-        segmentation.set_params(inputs=_inputs(settings, people))
+        inputs, known = _inputs(settings, people), list(people.columns)
+        beside = known[known.index("churn_probability") + 1 :]
+        segmentation.set_params(inputs=inputs, attributes=tuple(one for one in inputs if one in beside))
     segmentation.fit(people, earlier=earlier)
     if named is not None:
         segmentation.keep_names(named, people)

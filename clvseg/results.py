@@ -446,8 +446,12 @@ def segments(run: Path) -> pd.DataFrame:
         )
     found = loaded.segments[["segment", "customers", "owner", "action"]].merge(loaded.rules, on="segment")
     failed = loaded.scorecard[loaded.scorecard["status"] == "fail"]
-    fails = [failed.loc[failed["segment"] == name, "measure"].tolist() for name in found["segment"]]
-    return found.assign(fails=fails)
+    judged = set(loaded.scorecard["segment"])
+    fails = [
+        failed.loc[failed["segment"] == name, "measure"].tolist() if name in judged else ["no segment"]
+        for name in found["segment"]
+    ]
+    return found.assign(fails=pd.Series(fails, index=found.index, dtype=object))
 
 
 def standing(run: Path, table: Literal["scorecard", "rivals"]) -> pd.DataFrame:

@@ -161,6 +161,8 @@ def place_customers(settings: Settings, learned: Learned, segment: pd.Series) ->
 def doubt_labelled(settings: Settings, learned: Learned) -> list[checks.Finding]:
     """Say where the customers of whom attributes are known buy differently from the others.
 
+    Those are the customers with any attribute; where segments are learned from the complete ones, these.
+
     Parameters
     ----------
     settings : Settings
@@ -168,7 +170,10 @@ def doubt_labelled(settings: Settings, learned: Learned) -> list[checks.Finding]
     learned : Learned
         Everything fitted as of today.
     """
+    segmentation = learned.segmentation
     known = learned.attributes.notna().any(axis=1).to_numpy()
+    if segmentation.classifier_ is not None:
+        known = segmentation.complete(learned.people)
     if not 0 < known.mean() < 1:
         return []
     bias = sample_bias(learned.people, known, BEHAVIOUR, seed=settings.seed)

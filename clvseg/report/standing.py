@@ -13,7 +13,7 @@ from clvseg.report import words
 from clvseg.report.parts import FULL_WIDTH, HALF_WIDTH, Cell, Figure, Table, rows
 from clvseg.run import Run
 from clvseg.segments.rivals import OURS
-from clvseg.segments.scorecard import EVERYONE, FAIL, UNKNOWN
+from clvseg.segments.scorecard import EVERYONE, FAIL, PLACED, UNKNOWN
 
 # Measure -> heading of its column, and how its number is written.
 _COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
@@ -26,6 +26,7 @@ _COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
     "what is known": ("Known", "{:.2f}".format),
     "fidelity of the rule": ("Rule", words.percent),
     "share reachable": ("Reached", words.percent),
+    PLACED: ("Placed", words.percent),
 }
 
 
@@ -45,7 +46,7 @@ def failures(run: Run, segment: str) -> list[str]:
 
 def earned_sentence(run: Run, segment: str) -> str:
     """Whether a segment has earned its name, in a sentence; empty where nothing was measured."""
-    if run.scorecard.empty:
+    if segment not in set(run.scorecard["segment"]):
         return ""
     short = failures(run, segment)
     if short:
@@ -114,8 +115,17 @@ def _note(run: Run) -> str:
         f"{found('adjusted Rand between seeds')} between seeds, "
         f"{found('adjusted Rand between dates')} between segments made at the cutoff and now; "
         f"they explain {found('share explained')} of the later revenue."
+        + (_placed(overall.loc[PLACED]) if PLACED in overall.index else "")
         + ("" if reach else " Who can be reached was not said.")
         + "".join(merges)
+    )
+
+
+def _placed(row: Any) -> str:
+    return (
+        " Placed: a classifier gives customers of whom attributes are missing a segment; with as much hidden "
+        "of the segment\u2019s own it is right of so many, and of all of them in "
+        f"{words.percent(row['value'])}; {row['note']}."
     )
 
 

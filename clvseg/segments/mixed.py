@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 from sklearn.base import BaseEstimator
@@ -15,6 +15,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.utils.validation import check_is_fitted
 
 from clvseg.boosting import booster_from_text, booster_to_text
+from clvseg.segments.hold import moved, stay
 from clvseg.segments.partitions import Labels
 from clvseg.segments.scaling import FloatArray, as_numbers, as_words, is_number
 
@@ -80,7 +81,9 @@ class SegmentClassifier(BaseEstimator):
         self.folds = folds
         self.seed = seed
 
-    def fit(self, frame: pd.DataFrame, labels: pd.Series) -> SegmentClassifier:
+    def fit(
+        self, frame: pd.DataFrame, labels: pd.Series, gaps: NDArray[np.bool_] | None = None
+    ) -> SegmentClassifier:
         """Learn from labelled customers.
 
         Parameters
@@ -89,6 +92,9 @@ class SegmentClassifier(BaseEstimator):
             The labelled customers, with the `inputs`.
         labels : Series of str
             Segment of each, in the same order; at least two segments.
+        gaps : ndarray of bool, shape (others, inputs), optional
+            What is not known of the customers it is meant for. Fidelity, coverage and calibration are then
+            those of labelled customers of whom as much is hidden, one row drawn for each.
 
         Raises
         ------
@@ -107,14 +113,18 @@ class SegmentClassifier(BaseEstimator):
             name: sorted(set(as_words(sample[name]))) for name in self.inputs if not is_number(sample[name])
         }
         values = self._matrix(sample)
+        shown = values
+        if gaps is not None:
+            shown = np.where(gaps[rng.integers(0, len(gaps), len(values))], np.nan, values)
         fold = _spread(codes, self.folds, rng)
         raw = np.empty((len(codes), len(names)))
         for k in range(self.folds):
             out = fold == k
-            raw[out] = self._train(values[~out], codes[~out], rng).predict(values[out], raw_score=True)
+            booster = self._train(values[~out], shown[~out], codes[~out], rng)
+            raw[out] = booster.predict(shown[out], raw_score=True)
         self.temperature_ = _temperature(raw, codes)
         self._judge(softmax(raw / self.temperature_, axis=1), codes)
-        self.booster_ = self._train(values, codes, rng)
+        self.booster_ = self._train(values, shown, codes, rng)
         return self
 
     def predict_proba(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -131,10 +141,36 @@ class SegmentClassifier(BaseEstimator):
         frame : DataFrame
             Any customers; an input that is missing, or a column the frame lacks, counts as not known.
         """
-        chances = self.predict_proba(frame)
+        return self.choose(self.predict_proba(frame))
+
+    def choose(self, chances: pd.DataFrame) -> pd.Series:
+        """Return the segment that the probabilities of :meth:`predict_proba` speak for, or ``unsure``."""
         best = np.array(self.names_, dtype=object)[chances.to_numpy().argmax(axis=1)]
         best[chances.to_numpy().max(axis=1) < self.sure] = UNSURE
-        return pd.Series(best, index=frame.index, name="segment", dtype="str")
+        return pd.Series(best, index=chances.index, name="segment", dtype="str")
+
+    def hold(self, frame: pd.DataFrame, assigned: pd.Series, previous: pd.Series, margin: float) -> pd.Series:
+        """Keep customers in their previous segment while it is nearly as probable.
+
+        Parameters
+        ----------
+        frame, assigned, previous
+            See :func:`clvseg.segments.hold.hold`.
+        margin : float
+            How much less probable than what would be enough to be assigned; 0 keeps nobody.
+        """
+        changed, before = moved(assigned, previous)
+        chances = self.predict_proba(frame[changed])
+        held = np.array(
+            [row.get(name, -1.0) for row, name in zip(chances.to_dict("records"), before, strict=True)]
+        )
+        enough = np.minimum(chances.max(axis=1).to_numpy(), self.sure)
+        return stay(assigned, changed, before, (held >= enough - margin) & (held >= 0) & (margin > 0))
+
+    def rename(self, names: dict[str, str]) -> None:
+        """Give segments other names, from the present one to the new."""
+        self.names_ = [names.get(name, name) for name in self.names_]
+        self.fidelities_ = self.fidelities_.rename(index=names)
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything that :meth:`assign` needs as JSON-able values."""
@@ -146,6 +182,7 @@ class SegmentClassifier(BaseEstimator):
             "temperature": self.temperature_,
             "fidelity": self.fidelity_,
             "coverage": self.coverage_,
+            "fidelities": self.fidelities_.reset_index().to_dict("list"),
             "booster": booster_to_text(self.booster_),
         }
 
@@ -156,15 +193,18 @@ class SegmentClassifier(BaseEstimator):
         one.names_, one.levels_ = list(raw["names"]), dict(raw["levels"])
         one.temperature_, one.fidelity_ = float(raw["temperature"]), float(raw["fidelity"])
         one.coverage_, one.booster_ = float(raw["coverage"]), booster_from_text(raw["booster"])
+        one.fidelities_ = pd.DataFrame(raw["fidelities"]).set_index("segment")
         return one
 
     def _matrix(self, frame: pd.DataFrame) -> FloatArray:
         """Inputs as float64; categories by the place of their level; NaN where not known."""
         return _matrix(frame, self.inputs, self.levels_)
 
-    def _train(self, values: FloatArray, codes: Labels, rng: np.random.Generator) -> Any:
+    def _train(self, values: FloatArray, shown: FloatArray, codes: Labels, rng: np.random.Generator) -> Any:
         import lightgbm as lgb
 
+        if shown is not values:
+            values, codes = np.vstack([values, shown]), np.concatenate([codes, codes])
         half = np.flatnonzero(rng.random(len(values)) < 0.5)
         less = np.where(rng.random((len(half), values.shape[1])) < 0.5, np.nan, values[half])
         words = [place for place, name in enumerate(self.inputs) if name in self.levels_]

@@ -14,6 +14,7 @@ from sklearn.metrics import adjusted_rand_score
 from clvseg.config import ScorecardSettings
 from clvseg.frames import SCORECARD
 from clvseg.segments.choice import explained_share
+from clvseg.segments.mixed import UNSURE
 from clvseg.segments.partitions import Labels
 from clvseg.segments.scaling import FloatArray, as_numbers, as_words, is_number
 from clvseg.segments.segmentation import Segmentation
@@ -29,6 +30,7 @@ FEWEST = 30
 BEHAVIOUR = ("since_last", "orders", "past_revenue", "T")
 _MOST_LEVELS = 20
 MOST_RATIO, Z = 99.0, 1.96
+PLACED = "fidelity where attributes are missing"
 
 Row = dict[str, Any]
 
@@ -73,6 +75,7 @@ def scorecard(
     A segment differs when against every other segment later revenue per customer or the share that bought
     later differs enough, and so does something that was known: Cliff's delta of a feature or attribute. Where
     the later period is shorter than the horizon, the segments of the cutoff stand for today's, by name.
+    ``unsure`` is no segment; stability is that of the customers whom the segments are learned from.
 
     Parameters
     ----------
@@ -100,6 +103,7 @@ def scorecard(
     DataFrame
         :data:`clvseg.frames.SCORECARD`: a row for each segment and measure.
     """
+    segments = segments[segments["segment"] != UNSURE]
     names = segments["segment"].tolist()
     now = segmentation.segments(people)
     rows = [
@@ -107,6 +111,7 @@ def scorecard(
         *_stabilities(segmentation, people, now, names, later, minimums, seed),
         *_differences(segmentation, later, names, attributes, minimums),
         *_actions(segments, fidelity, now, reachable, minimums),
+        *_placements(segmentation, names),
     ]
     place = {name: number for number, name in enumerate([*names, EVERYONE])}
     rows.sort(key=lambda row: place[row["segment"]])
@@ -254,6 +259,9 @@ def _stabilities(
     minimums: ScorecardSettings,
     seed: int,
 ) -> list[Row]:
+    if segmentation.classifier_ is not None:
+        complete = segmentation.complete(people)
+        people, now = people[complete], now[complete]
     rows = np.sort(np.random.default_rng(seed).permutation(len(people))[:SAMPLE])
     sample = people.iloc[rows]
     labels = pd.Index(names).get_indexer(pd.Index(now[rows])).astype(np.int64)
@@ -401,4 +409,21 @@ def _actions(
             _row(name, ACTION, "fidelity of the rule", fidelity.get(name, 0.0), minimums.fidelity),
             _row(name, ACTION, "action and owner", bool(row["action"] and row["owner"]), 1.0, row["owner"]),
         ]
+    return out
+
+
+def _placements(segmentation: Segmentation, names: list[str]) -> list[Row]:
+    """How often the classifier is right, out of fold, with as much hidden as is missing of the others."""
+    classifier = segmentation.classifier_
+    if classifier is None:
+        return []
+    found, out = classifier.fidelities_.to_dict("index"), []
+    for name in names:
+        placed = found.get(name, {"customers": 0, "sure": 0.0, "fidelity": 0.0})
+        sure = placed["customers"] * placed["sure"]
+        note, status = f"of {sure:,.0f} customers placed", "" if sure >= FEWEST else UNKNOWN
+        right = 0.0 if status else placed["fidelity"]
+        out.append(_row(name, ACTION, PLACED, right, classifier.sure, note, status))
+    note = f"{classifier.coverage_:.0%} of them are placed, the others are {UNSURE}"
+    out.append(_row(EVERYONE, ACTION, PLACED, classifier.fidelity_, classifier.sure, note))
     return out

@@ -16,6 +16,7 @@ from clvseg.segments.cells import Merge, Split, merge_cells, smallest_size, spli
 from clvseg.segments.clusters import RFM, Clusters
 from clvseg.segments.describe import Segment, describe_segment
 from clvseg.segments.hold import hold
+from clvseg.segments.mixed import UNSURE, SegmentClassifier
 from clvseg.segments.rfm import RFMScores
 from clvseg.segments.scaling import FloatArray
 from clvseg.segments.table import CELLS, Cell, SegmentTable, rule_in_words
@@ -31,6 +32,8 @@ from clvseg.segments.words import count, number
 
 COLUMNS = ("since_last", "T", "orders", "past_revenue", "predicted_value", "churn_probability")
 NEW_DAYS = 90
+# With fewer customers of whom all is known, gaps are filled instead.
+FEWEST_COMPLETE = 200
 
 
 class Segmentation(BaseEstimator):
@@ -41,7 +44,8 @@ class Segmentation(BaseEstimator):
     with over half of the customers is divided, and so are the largest while there are fewer than five. There
     are 5 to 10, and fewer only when the customers cannot be told apart. With another `method` the segments
     are clusters of the `inputs`, named by their profile; each takes action and owner of the cell that most of
-    its customers are in.
+    its customers are in. The clusters are then learned from the customers of whom all `attributes` are known,
+    and a classifier gives their names to the others, or ``unsure`` to whom nothing fits with probability .6.
 
     Parameters
     ----------
@@ -49,6 +53,8 @@ class Segmentation(BaseEstimator):
         ``value`` or one of :data:`clvseg.segments.partitions.METHODS`; settings ``[segments]``.
     inputs : sequence of str
         Columns to cluster by.
+    attributes : sequence of str
+        Those of the inputs that need not be known of everyone.
     tiers : {"share", "percentile", "money"}
         What `high_value` and `mid_value` count: shares of the predicted value, shares of the customers, or
         the least amounts of money.
@@ -79,6 +85,9 @@ class Segmentation(BaseEstimator):
         Of recency, orders and revenue.
     groups_ : Clusters or None
         The segments, where `method` is not ``value``.
+    classifier_ : SegmentClassifier or None
+        Places customers of whom attributes are missing; None where none can be, or fewer than 200 customers
+        are complete: then gaps are filled (:class:`clvseg.segments.scaling.MixedScaler`).
     cluster_choice_ : DataFrame
         :data:`clvseg.frames.CHOICE`: how the number of segments, or else of RFM clusters, was chosen; after
         :meth:`fit` only.
@@ -88,6 +97,7 @@ class Segmentation(BaseEstimator):
     scores_: RFMScores
     clusters_: Clusters
     groups_: Clusters | None
+    classifier_: SegmentClassifier | None
     cell_of_: dict[str, Cell]
     thresholds_: dict[str, float]
     cells_: dict[Cell, str]
@@ -112,9 +122,11 @@ class Segmentation(BaseEstimator):
         tiers: str = "share",
         table: Mapping[str, Any] | None = None,
         margin: float = 0.1,
+        attributes: tuple[str, ...] = (),
     ) -> None:
         self.method = method
         self.inputs = inputs
+        self.attributes = attributes
         self.tiers = tiers
         self.table = table
         self.margin = margin
@@ -169,12 +181,12 @@ class Segmentation(BaseEstimator):
         self.cells_, self.merges_ = merge_cells(sizes, smallest, self.table_.names)
         self.occupied_ = list(sizes)
         self.splits_ = split_segments(self._base(codes), frame, smallest)
-        self.groups_, self.cell_of_ = None, {}
+        self.groups_, self.classifier_, self.cell_of_ = None, None, {}
         self.notes_ = _notes(self, counted)
         if self.method != "value":
             self._fit_groups(frame, codes, earlier)
         value = frame["predicted_value"].groupby(self._segments(frame, codes).to_numpy()).mean()
-        self.names_ = sorted(value.index, key=lambda name: (-value[name], name))
+        self.names_ = sorted(value.index, key=lambda name: (name == UNSURE, -value[name], name))
         return self
 
     def _fit_groups(
@@ -184,9 +196,16 @@ class Segmentation(BaseEstimator):
         earlier: tuple[pd.DataFrame, FloatArray] | None,
     ) -> None:
         """Cluster the inputs; the table gives each cluster an action by its most common cell."""
+        complete = self.complete(frame)
+        enough = complete.sum() >= FEWEST_COMPLETE
+        if enough and earlier is not None:
+            then = self.complete(earlier[0])
+            earlier = (earlier[0][then], earlier[1][then]) if then.sum() >= FEWEST_COMPLETE else None
         self.groups_ = Clusters(
             tuple(self.inputs), self.method, self.clusters, min_share=self.min_share, seed=self.seed
-        ).fit(frame, earlier=earlier)
+        ).fit(frame[complete] if enough else frame, earlier=earlier)
+        if enough and self.attributes:
+            self.classifier_ = self._classifier(frame, complete)
         self.cluster_choice_ = self.groups_.choice_
         self.merges_, self.splits_ = [], {}
         self.notes_ = [f"The number of segments is {self.groups_.reason_}."]
@@ -194,7 +213,27 @@ class Segmentation(BaseEstimator):
         self.cell_of_ = {
             name: CELLS[int(np.bincount(codes[names == name], minlength=len(CELLS)).argmax())]
             for name in dict.fromkeys(names.tolist())
+            if name != UNSURE
         }
+
+    def _classifier(self, frame: pd.DataFrame, complete: NDArray[np.bool_]) -> SegmentClassifier | None:
+        """Learn who is in which cluster; None where there is nothing to tell apart."""
+        assert self.groups_ is not None
+        inputs = tuple(self.inputs)
+        gaps = frame.loc[~complete, list(inputs)].isna().to_numpy()
+        if not len(gaps):  # nobody yet: somebody new, of whom nothing is known but the orders
+            gaps = np.array([[name in self.attributes for name in inputs]])
+        known, classifier = frame[complete], SegmentClassifier(inputs, seed=self.seed)
+        labels = self.groups_.assign(known)
+        counts = labels.value_counts()
+        # Of a cluster smaller than the least share hardly anybody would be in the sample to learn from.
+        common = counts.index[counts >= max(self.min_share * len(known), 2 * classifier.folds)]
+        learnt = labels.isin(common).to_numpy()
+        return classifier.fit(known[learnt], labels[learnt], gaps) if len(common) > 1 else None
+
+    def complete(self, frame: pd.DataFrame) -> NDArray[np.bool_]:
+        """Whether all attributes that the segments are made from are known, shape (customers,)."""
+        return frame.reindex(columns=list(self.attributes)).notna().all(axis=1).to_numpy()
 
     def keep_names(self, earlier: Segmentation, frame: pd.DataFrame) -> Segmentation:
         """Take over the names of an earlier segmentation's clusters that these continue.
@@ -211,7 +250,9 @@ class Segmentation(BaseEstimator):
         self.clusters_.keep_names(earlier.clusters_, frame)
         if self.groups_ is not None and earlier.groups_ is not None:
             names = self.groups_.keep_names(earlier.groups_, frame)
-            self.names_ = [names[name] for name in self.names_]
+            if self.classifier_ is not None:
+                self.classifier_.rename(names)
+            self.names_ = [names.get(name, name) for name in self.names_]
             self.cell_of_ = {names[name]: cell for name, cell in self.cell_of_.items()}
         return self
 
@@ -227,7 +268,9 @@ class Segmentation(BaseEstimator):
         -------
         DataFrame
             Index of `frame`; ``r_score``, ``f_score``, ``m_score`` (int), ``rfm_group``, ``rfm_cluster``,
-            ``value_tier`` (high, mid, low), ``risk_tier`` (low, medium, high), ``segment`` (str).
+            ``value_tier`` (high, mid, low), ``risk_tier`` (low, medium, high), ``segment`` (str),
+            ``segment_confidence`` (probability of the likeliest segment, 0 to 1; 1 where all that it is made
+            from is known).
         """
         check_is_fitted(self, "names_")
         _check(frame)
@@ -237,7 +280,9 @@ class Segmentation(BaseEstimator):
         for place, column in ((1, "value_tier"), (2, "risk_tier")):
             tier = np.array([cell[place] for cell in CELLS])[codes]
             out[column] = pd.Series(tier, index=frame.index, dtype="str")
-        out["segment"] = self._segments(frame, codes)
+        if self.groups_ is None:
+            return out.assign(segment=self._segments(frame, codes), segment_confidence=1.0)
+        out["segment"], out["segment_confidence"] = self._placed(frame)
         return out
 
     def hold(self, frame: pd.DataFrame, assigned: pd.Series, previous: pd.Series) -> pd.Series:
@@ -255,10 +300,16 @@ class Segmentation(BaseEstimator):
         Returns
         -------
         Series of str
-            See :func:`clvseg.segments.hold.hold` and :meth:`clvseg.segments.clusters.Clusters.hold`.
+            See :func:`clvseg.segments.hold.hold`, :meth:`clvseg.segments.clusters.Clusters.hold` and
+            :meth:`clvseg.segments.mixed.SegmentClassifier.hold`.
         """
         if self.groups_ is not None:
-            return self.groups_.hold(frame, assigned, previous, self.margin)
+            held = self.groups_.hold(frame, assigned, previous, self.margin)
+            if self.classifier_ is None:
+                return held
+            told = ~self.complete(frame)
+            other = self.classifier_.hold(frame[told], assigned[told], previous, self.margin)
+            return held.mask(told, other)
         return hold(
             lambda people: self._segments(people, self._codes(people)),
             frame,
@@ -311,7 +362,7 @@ class Segmentation(BaseEstimator):
             for name in self.names_
             if (names == name).any()
         ]
-        return sorted(found, key=lambda one: -one.value_per_customer)
+        return sorted(found, key=lambda one: (one.segment == UNSURE, -one.value_per_customer))
 
     def legend(self) -> list[str]:
         """Say in words what the tiers and behaviours of the rules mean, with their thresholds."""
@@ -333,8 +384,13 @@ class Segmentation(BaseEstimator):
         """Return everything that :meth:`assign` and :meth:`describe` need as JSON-able values."""
         check_is_fitted(self, "names_")
         return {
-            "parameters": {**self.get_params(), "inputs": list(self.inputs)},
+            "parameters": {
+                **self.get_params(),
+                "inputs": list(self.inputs),
+                "attributes": list(self.attributes),
+            },
             "groups": self.groups_.to_dict() if self.groups_ else None,
+            "classifier": self.classifier_.to_dict() if self.classifier_ else None,
             "cell_of": {name: list(cell) for name, cell in self.cell_of_.items()},
             "scores": self.scores_.to_dict(),
             "rfm_clusters": self.clusters_.to_dict(),
@@ -355,9 +411,13 @@ class Segmentation(BaseEstimator):
     @classmethod
     def from_dict(cls, raw: dict[str, Any]) -> Segmentation:
         """Rebuild from :meth:`to_dict`; assigns identically."""
-        one = cls(**{**raw["parameters"], "inputs": tuple(raw["parameters"]["inputs"])})
+        given = raw["parameters"]
+        tuples = {name: tuple(given.get(name, ())) for name in ("inputs", "attributes")}
+        one = cls(**{**given, **tuples})
         one.table_ = SegmentTable.changed(one.table)
         one.groups_ = Clusters.from_dict(raw["groups"]) if raw["groups"] else None
+        told = raw.get("classifier")
+        one.classifier_ = SegmentClassifier.from_dict(told) if told else None
         one.cell_of_ = {name: (cell[0], cell[1], cell[2]) for name, cell in raw["cell_of"].items()}
         one.scores_ = RFMScores.from_dict(raw["scores"])
         one.clusters_ = Clusters.from_dict(raw["rfm_clusters"])
@@ -391,7 +451,7 @@ class Segmentation(BaseEstimator):
     def _segments(self, frame: pd.DataFrame, codes: NDArray[np.int64]) -> pd.Series:
         """Segment after splitting, or cluster."""
         if self.groups_ is not None:
-            return self.groups_.assign(frame).rename("segment")
+            return self._placed(frame)[0]
         base = self._base(codes)
         out = base.copy()
         for name, split in self.splits_.items():
@@ -400,8 +460,28 @@ class Segmentation(BaseEstimator):
             out[inside] = labels[split.part(frame[inside])]
         return pd.Series(out, index=frame.index, name="segment", dtype="str")
 
+    def _placed(self, frame: pd.DataFrame) -> tuple[pd.Series, FloatArray]:
+        """Cluster and confidence: by the clusters where all is known, else by the classifier."""
+        assert self.groups_ is not None
+        segment, confidence = self.groups_.assign(frame).rename("segment"), np.ones(len(frame))
+        told = np.zeros(len(frame), dtype=bool) if self.classifier_ is None else ~self.complete(frame)
+        if self.classifier_ is not None and told.any():
+            chances = self.classifier_.predict_proba(frame[told])
+            names = segment.to_numpy(dtype=object).copy()
+            names[told] = self.classifier_.choose(chances).to_numpy(dtype=object)
+            segment = pd.Series(names, index=frame.index, name="segment", dtype="str")
+            confidence[told] = chances.max(axis=1)
+        return segment, confidence
+
     def _words(self, name: str) -> tuple[str, str, str, str]:
         """Rule, who, action and owner of a segment."""
+        if self.classifier_ is not None and name == UNSURE:
+            return (
+                f"no segment has a probability of {self.classifier_.sure:.0%} by what is known",
+                "Customers of whom too little is known to say which segment they belong to.",
+                f"Ask for what is missing of {', '.join(self.attributes)}; until then act by value and risk.",
+                "Marketing automation",
+            )
         if self.groups_ is not None:
             cell = self.cell_of_[name]
             _, action, owner = self.table_.texts[self.table_.names[cell]]

@@ -208,7 +208,7 @@ def _scores(rng: np.random.Generator, n: int, scale: float) -> pd.DataFrame:
             "expected_purchases": rate, "expected_spend": spend, "predicted_value": value, "value_low": value * 0.3,
             "value_high": value * 2.4, "lifetime_value": value * 1.2, "churn_probability": churn, "value_at_risk": value * churn,
             "r_score": r, "f_score": f, "m_score": m, "rfm_group": group, "rfm_cluster": group,
-            "value_tier": "mid", "risk_tier": "low", "segment": "", "reason_1": "no order for 94 days, usually every 21",
+            "value_tier": "mid", "risk_tier": "low", "segment": "", "segment_confidence": 1.0, "reason_1": "no order for 94 days, usually every 21",
             "reason_2": "one order only", "reason_3": "small orders",
         }
     )  # fmt: skip

@@ -68,10 +68,20 @@ def test_clusters_with_attributes_are_fitted_reported_and_scored(folder, cli, mo
     assert (run.cluster_choice["chosen"].sum(), run.segments["segment"].is_unique) == (1, True)
     reached = run.scorecard[run.scorecard["measure"] == "share reachable"].set_index("segment")["value"]
     web = scores["customer_id"].isin(selected(folder, "age > 40 AND region = 'north'"))
-    for name in run.segments["segment"]:
+    assert run.segments["segment"].iloc[-1] == "unsure"
+    for name in run.segments["segment"].iloc[:-1]:
         assert reached[name] == pytest.approx(web[scores["segment"] == name].mean())
     page = (folder / "output" / "latest" / "report.html").read_text(encoding="utf-8")
     assert 'id="scorecard"' in page
+    survey = pd.read_csv(folder / "survey.csv").dropna()
+    complete = scores["customer_id"].isin(survey["customer_id"])
+    assert (scores.loc[complete, "segment_confidence"] == 1).all()
+    told = scores[~complete]
+    assert ((told["segment_confidence"] < 0.6) == (told["segment"] == "unsure")).all()
+    assert 0 < (told["segment"] == "unsure").sum() < len(told)
+    assert "of them are placed, the others are unsure" in page
+    shown = cli("segments", "output/latest", "--scorecard").out
+    assert shown.count("actionable, fidelity where attributes are missing: ") == len(run.segments)
     explained = run.rivals[run.rivals["outcome"] == "log later revenue"].set_index("division")
     assert {"segments", "RFM cells", "by region", "by hand"} <= set(explained.index)
     assert explained.loc["by region", "difference_high"] < 0  # drawn at random
