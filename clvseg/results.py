@@ -134,7 +134,9 @@ def _write_folder(run: Run, root: Path) -> Path:
     try:
         building.mkdir()
         run.save(building)
-        drawn = write_report(run, building / "report.html")
+        history = History(root / "history")
+        history.write(history.entries(run.scores), run.as_of)
+        drawn = write_report(run, building / "report.html", _last_moves(run, history, run.as_of))
         write_charts(run, building / "charts", drawn=drawn)
         folder = _free_name(root / "runs")
         building.rename(folder)
@@ -144,8 +146,6 @@ def _write_folder(run: Run, root: Path) -> Path:
         ) from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
-    history = History.beside(folder)
-    history.write(history.entries(run.scores), run.as_of)
     link = root / f".latest-{os.getpid()}"
     link.unlink(missing_ok=True)
     link.symlink_to(Path("runs") / folder.name)
@@ -291,7 +291,8 @@ def publish_forecast(folder: Path, found: Forecast, *, progress: Callable[[str],
             if len(getattr(found, name)):
                 getattr(found, name).to_csv(building / f"{name}.csv", index=False, float_format="%.6f")
         run.save_again(folder, *_FORECAST_TABLES)
-        drawn = write_report(run, folder / "report.html")
+        moves = _last_moves(run, History.beside(folder))
+        drawn = write_report(run, folder / "report.html", moves)
         write_charts(run, folder / "charts", "forecast", "tracking", drawn=drawn)
         shutil.rmtree(to, ignore_errors=True)
         building.rename(to)
@@ -377,7 +378,7 @@ def _told(run: Run, customer: Any) -> tuple[pd.DataFrame, dict[str, Any]]:
 
 
 def report(run: Path, to: Path) -> None:
-    """Write the report of a saved run anew.
+    """Write the report of a saved run anew, with the moves between the last two dates of its history.
 
     Raises
     ------
@@ -386,7 +387,16 @@ def report(run: Path, to: Path) -> None:
     """
     from clvseg.report import write_report
 
-    write_report(Run.load(run), to)
+    loaded = Run.load(run)
+    write_report(loaded, to, _last_moves(loaded, History.beside(run)))
+
+
+def _last_moves(run: Run, history: History, second: dt.date | None = None) -> Movement | None:
+    """What moved up to a date, by default the newest, since the one before; None where there is none."""
+    from clvseg.monitoring import movement as compare
+
+    known = [day for day in history.dates() if second is None or day <= second]
+    return compare(history, *known[-2:], seed=run.settings.seed) if len(known) > 1 else None
 
 
 def target(run: Path, to: Path, changes: dict[str, float | None]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from clvseg.report import contract, words
 from clvseg.report.accuracy import accuracy_section, later_sentence
 from clvseg.report.background import data_section, forecast_section, history_section, making_section
 from clvseg.report.explanations import why_section
+from clvseg.report.moves import Moves, moves_section
 from clvseg.report.parts import Card, Cell, Content, Drivers, Note, Table, Tile, event, rows, unit
 from clvseg.report.standing import earned_sentence, scorecard_table
 from clvseg.report.terms import glossary
@@ -23,13 +24,15 @@ LOUD = "CLV006"
 SEVERITIES = ("serious", "warning", "info")
 
 
-def build(run: Run) -> Content:
+def build(run: Run, moves: Moves | None = None) -> Content:
     """Everything the report says.
 
     Parameters
     ----------
     run : Run
         What a fit made.
+    moves : Moves, optional
+        Between the last two dates of its history.
 
     Returns
     -------
@@ -38,8 +41,10 @@ def build(run: Run) -> Content:
     """
     notes = _notes(run.findings)
     currency = run.facts["currency"]
+    moved = None if moves is None else moves_section(run, moves)
     if run.contractual:
         return Content(
+            moves=moved,
             title="Customers under contract: risk and value",
             subtitle=f"{run.settings.name}, as of {words.day(run.as_of)}",
             unit_note=f"Amounts in {currency}." if currency else "",
@@ -53,6 +58,7 @@ def build(run: Run) -> Content:
         )
     accuracy = accuracy_section(run)
     return Content(
+        moves=moved,
         title="Customer value and risk",
         subtitle=f"{run.settings.name}, as of {words.day(run.as_of)}",
         unit_note=f"Amounts in {currency}." if currency else "Amounts are in the data's currency.",

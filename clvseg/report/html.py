@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from clvseg.charts import Picture
 from clvseg.report.content import build
+from clvseg.report.moves import Moves, moves_figure
 from clvseg.report.parts import Figure
 from clvseg.report.pictures import PHONE_WIDTH, overview, plan
 from clvseg.run import Run
@@ -27,23 +28,25 @@ _DIGITS = re.compile(r"(\.\d\d)\d+")
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 
 
-def render(run: Run) -> str:
+def render(run: Run, moves: Moves | None = None) -> str:
     """The report of a run as one HTML page.
 
     Parameters
     ----------
     run : Run
         What a fit made.
+    moves : Moves, optional
+        Between the last two dates of its history (:func:`clvseg.monitoring.movement`).
 
     Returns
     -------
     str
         The page; the same run gives the same text.
     """
-    return _page(run, {})
+    return _page(run, {}, moves)
 
 
-def _page(run: Run, drawn: dict[str, str]) -> str:
+def _page(run: Run, drawn: dict[str, str], moves: Moves | None) -> str:
     """The page; the SVGs of its charts at their usual width are left in `drawn`."""
     environment = Environment(
         loader=PackageLoader("clvseg.report"),
@@ -52,14 +55,15 @@ def _page(run: Run, drawn: dict[str, str]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    page = build(run)
-    wanted = {name: figure for name, figure in plan(run).items() if name in page.figures}
+    page = build(run, moves)
+    moving = {} if moves is None else {"moves": moves_figure(moves)}
+    wanted = {name: figure for name, figure in (plan(run) | moving).items() if name in page.figures}
     drawn |= {name: _svg(figure.draw(width=figure.width)) for name, figure in wanted.items()}
     pictures = {name: _both(name, figure, drawn[name]) for name, figure in wanted.items()}
     return environment.get_template("report.html.j2").render(page=page, pictures=pictures)
 
 
-def write_report(run: Run, path: str | Path) -> dict[str, str]:
+def write_report(run: Run, path: str | Path, moves: Moves | None = None) -> dict[str, str]:
     """Write the report of a run; a reader never sees half of it.
 
     Parameters
@@ -68,6 +72,8 @@ def write_report(run: Run, path: str | Path) -> dict[str, str]:
         What a fit made.
     path : str or Path
         Where the page goes; its folder must exist.
+    moves : Moves, optional
+        See :func:`render`.
 
     Returns
     -------
@@ -75,7 +81,7 @@ def write_report(run: Run, path: str | Path) -> dict[str, str]:
         The charts of the page as SVG, for :func:`write_charts`.
     """
     drawn: dict[str, str] = {}
-    _replace(Path(path), _page(run, drawn).encode("utf-8"))
+    _replace(Path(path), _page(run, drawn, moves).encode("utf-8"))
     return drawn
 
 

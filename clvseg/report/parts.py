@@ -140,11 +140,12 @@ class Content:
     footer: str
     scorecard: Table | None = None
     forecast: Section | None = None
+    moves: Section | None = None
 
     @property
     def figures(self) -> frozenset[str]:
         """Names of the figures the page shows."""
-        sections = (self.why, self.accuracy, self.forecast, self.history, self.making)
+        sections = (self.moves, self.why, self.accuracy, self.forecast, self.history, self.making)
         shown = [name for section in sections if section for name in section.figures]
         return frozenset({"value_risk_map", *shown, *(driver.figure for driver in self.drivers)})
 
