@@ -27,6 +27,7 @@ from clvseg.explain.columns import (
     tidy_columns,
 )
 from clvseg.frames import CONTRACT_SEGMENTS, SURVIVAL
+from clvseg.monitoring import contract_reference
 from clvseg.run import Run, table_names
 from clvseg.segments.contract import ContractSegments
 
@@ -119,7 +120,8 @@ def fit(settings: Settings, source: Any, progress: Step) -> Run:
     }
     facts = judged["facts"] | _facts(table, settings, staying, now, unseen.totals)
     facts["driver_agreement"] = agreement
-    return Run(settings, facts, table.profile, scorer.to_dict(), **(empty | tables))
+    models = scorer.to_dict() | {"reference": contract_reference(scorer, table)}
+    return Run(settings, facts, table.profile, models, **(empty | tables))
 
 
 def evaluate(settings: Settings, source: Any, progress: Step) -> ContractJudged:
@@ -227,10 +229,12 @@ def _facts(
     full = people["charge"].to_numpy() * settings.horizon_days / settings.churn.period_days
     low, high = total_interval(people["predicted_value"].to_numpy(), full, totals)
     first = table.date.min().date() if table.date is not None else as_of
+    labelled = None if table.date is None else table.date[table.left.notna()].max().date()
     return {
         "as_of": as_of.isoformat(),
         "first_day": first.isoformat(),
         "cutoff": as_of.isoformat(),
+        "labelled_until": None if labelled is None else labelled.isoformat(),
         "holdout_days": 0,
         "horizon_days": settings.horizon_days,
         "customers": len(people),

@@ -186,6 +186,20 @@ LEAVERS = Table(
     ),
 )
 
+# Customers under contract: who was expected to leave, and who left; all customers first, then segments.
+CONTRACT_REALISED = Table(
+    "contract_realised",
+    (
+        Column("segment", "text", "", "name by the risk and value of the row, or 'all customers'"),
+        Column("customers", "int", "rows", "with a label that the fit did not know"),
+        Column("predicted", "float", "customers", "expected to leave: sum of the probabilities"),
+        Column("actual", "float", "customers", "who left"),
+        Column("ratio", "float", "", "actual / predicted"),
+        Column("low", "float", "", "2.5 % end of its interval: chance among the customers"),
+        Column("high", "float", "", "97.5 % end"),
+    ),
+)
+
 # How the customers of a newer log are spread, against those of the fit.
 STABILITY = Table(
     "stability",

@@ -23,7 +23,7 @@ from clvseg.errors import ConfigError, DataError
 from clvseg.evaluation.returning import returns_table
 from clvseg.judging import Judged, Step, judge
 from clvseg.learning import MODEL_NAMES, Learned, learn, refit
-from clvseg.monitoring import Drift, History, learn_reference, measure_drift
+from clvseg.monitoring import Drift, History, learn_reference, measure_contract_drift, measure_drift
 from clvseg.monitoring.drift import SCORES as SCORE_COLUMNS
 from clvseg.monitoring.reference import Reference
 from clvseg.run import Run
@@ -491,14 +491,15 @@ def score_run(
 
 
 def check_against(run: Path, source: Path | str, *, progress: Step = _silent) -> tuple[Drift, pd.DataFrame]:
-    """Say whether a run still fits a newer log.
+    """Say whether a run still fits a newer log, or a newer table of customers under contract.
 
     Parameters
     ----------
     run : Path
         Folder of a saved run.
     source : Path or str
-        Transactions with the columns of the run's settings; each customer's whole history.
+        Transactions with the columns of the run's settings, each customer's whole history; or the table of
+        customers, whose label may be missing.
     progress : callable, optional
         Called with the title of each step.
 
@@ -516,10 +517,12 @@ def check_against(run: Path, source: Path | str, *, progress: Step = _silent) ->
     """
     loaded = Run.load(run)
     if loaded.contractual:
-        raise DataError(
-            "drift is measured on transaction logs; this run is of customers under contract.",
-            hint="score the newer table, and compare the dates with clvseg movement.",
-        )
+        progress("Reading the customers")
+        of_contracts = ContractScorer.from_dict(loaded.models, loaded.settings)
+        table = of_contracts.read_rows(str(source))
+        progress("Comparing with the run")
+        drift = measure_contract_drift(loaded, of_contracts, table)
+        return drift, checks.findings_frame(checks.check_drift(drift.reasons))
     scorer = Scorer.from_dict(loaded.models, loaded.settings)
     progress("Reading the transactions")
     transactions = Transactions.read(str(source), scorer.data_settings)

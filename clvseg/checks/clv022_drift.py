@@ -9,9 +9,10 @@ from clvseg.checks.finding import About, Finding
 ABOUT = About(
     "CLV022",
     "The run no longer fits",
-    "A newer log was compared with a run: inputs and scores of its customers with those at the fit (PSI), "
-    "and what the run's customers have brought since with what it predicted. Where these differ by more than "
-    "chance and the run's own interval allow, its values, risks and segments are out of date.",
+    "A newer log or table was compared with a run: inputs and scores of its customers with those at the fit "
+    "(PSI), and what the run's customers have brought since, or who of them left, with what it predicted. "
+    "Where these differ by more than chance and the run's own interval allow, its values, risks and segments "
+    "are out of date.",
     "Fit anew on the newer log: clvseg fit with as_of left out. Where one event explains the change, such as "
     "a new price list, fit again once the log holds a horizon of the new state.",
 )

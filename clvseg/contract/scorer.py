@@ -54,7 +54,17 @@ class ContractScorer:
         """How to read a table for this scorer: the fit's columns, no source."""
         return self.settings.data.model_copy(update={"source": None, "query": None, "database": None})
 
+    @property
+    def columns(self) -> list[str]:
+        """Columns that the models read."""
+        more = self.hazard.encoding.columns if self.hazard else []
+        return list(dict.fromkeys([*self.churn.encoding.columns, *more]))
+
     def read(self, source: Any) -> CustomerTable:
+        """Read each customer's newest row; see :meth:`read_rows`."""
+        return self.read_rows(source).newest()
+
+    def read_rows(self, source: Any) -> CustomerTable:
         """Read a table to score: the fit's columns must be there, the label need not.
 
         Raises
@@ -66,13 +76,10 @@ class ContractScorer:
         """
         asked = self.settings.model_copy(update={"data": self.data_settings})
         table = CustomerTable.read(source, asked, labelled=False)
-        read = dict.fromkeys(
-            [*self.churn.encoding.columns, *(self.hazard.encoding.columns if self.hazard else [])]
-        )
-        missing = [("a column of the model", name) for name in read if name not in table.columns]
+        missing = [("a column of the model", name) for name in self.columns if name not in table.columns]
         if missing:
             raise MissingColumnsError.compare(table.profile["source"], missing, table.columns.columns)
-        return table.newest().like(self.churn.encoding.numbers)
+        return table.like(self.churn.encoding.numbers)
 
     def score_source(self, source: Any, as_of: dt.date | None = None) -> pd.DataFrame:
         """Read a table and score it; see :meth:`score`."""

@@ -81,8 +81,7 @@ def measure_drift(run: Run, transactions: Transactions, people: pd.DataFrame) ->
     DataError
         When the log ends no later than the run's, or holds few of its customers.
     """
-    if "reference" not in run.models:
-        raise DataError("the run does not know how its customers were spread.", hint="fit it anew.")
+    require_reference(run)
     until = transactions.last_day
     elapsed = (until - run.as_of).days
     if elapsed < 1:
@@ -102,7 +101,8 @@ def measure_drift(run: Run, transactions: Transactions, people: pd.DataFrame) ->
         )
     predicted = predicted[known]
     came = came.reindex(predicted.index).fillna(0.0)
-    stability = _stability(run, people)
+    labels = {feature.name: feature.label for feature in FEATURES}
+    stability = stability_table(run, people, labels)
     realised = _realised(predicted, came)
     total = run.facts["total"]
     tolerance = {
@@ -126,10 +126,10 @@ def measure_drift(run: Run, transactions: Transactions, people: pd.DataFrame) ->
         "tolerance": tolerance,
     }
     reasons = [
-        *_age(run.as_of, elapsed, horizon),
+        *age_reasons(run.as_of, elapsed, horizon),
         *_off(revenue, amount, tolerance),
-        *_segments_off(realised.iloc[1:], tolerance),
-        *_spread(stability),
+        *segment_reasons(realised.iloc[1:], tolerance),
+        *spread_reasons(stability),
     ]
     return Drift(reasons, facts, stability, realised)
 
@@ -173,12 +173,28 @@ def predicted_until(run: Run, days: int) -> pd.DataFrame:
     )
 
 
-def _stability(run: Run, people: pd.DataFrame) -> pd.DataFrame:
-    labels = {feature.name: feature.label for feature in FEATURES}
-    labels |= {"predicted_value": "predicted value", "churn_probability": "churn probability"}
+def require_reference(run: Run) -> None:
+    """Refuse a run of before references were kept."""
+    if "reference" not in run.models:
+        raise DataError("the run does not know how its customers were spread.", hint="fit it anew.")
+
+
+def stability_table(run: Run, people: pd.DataFrame, labels: dict[str, str]) -> pd.DataFrame:
+    """Compare each column of the run's reference; the least stable first.
+
+    Parameters
+    ----------
+    run : Run
+        With its reference.
+    people : DataFrame
+        The same columns of today's customers.
+    labels : dict of str to str
+        Columns in words; what is not in it keeps its name.
+    """
+    labels = labels | {"predicted_value": "predicted value", "churn_probability": "churn probability"}
     rows = []
     for name, reference in run.models["reference"].items():
-        psi = stability_of(people[name].to_numpy(dtype=np.float64), reference)
+        psi = stability_of(people[name], reference)
         drifted = psi >= LARGE_PSI and psi > TIMES_USUAL * reference["usual"]
         kind = "score" if name in SCORES else "input"
         rows.append((name, labels.get(name, name), kind, psi, reference["usual"], drifted))
@@ -195,8 +211,8 @@ def _realised(predicted: pd.DataFrame, came: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for name, inside in groups.items():
         said, got, bought = predicted[inside], value[inside], active[inside]
-        total, spread = max(float(said["revenue"].sum()), 1e-9), _NORMAL * _error(got)
-        share, wide = float(bought.mean()), _NORMAL * _error(bought) / len(bought)
+        total, spread = max(float(said["revenue"].sum()), 1e-9), _NORMAL * sum_error(got)
+        share, wide = float(bought.mean()), _NORMAL * sum_error(bought) / len(bought)
         rows.append(
             {
                 "segment": name,
@@ -215,7 +231,7 @@ def _realised(predicted: pd.DataFrame, came: pd.DataFrame) -> pd.DataFrame:
     return REALISED.conform(pd.DataFrame(rows))
 
 
-def _error(values: FloatArray) -> float:
+def sum_error(values: FloatArray) -> float:
     """Standard error of a sum over customers."""
     return float(values.std(ddof=1)) * len(values) ** 0.5 if len(values) > 1 else float(values.sum())
 
@@ -227,15 +243,17 @@ def _amounts(predicted: pd.DataFrame, came: pd.DataFrame) -> dict[str, float]:
     if before.sum() <= 0:
         return {"ratio": 1.0, "low": 0.0, "high": 1e9}
     ratio = float(value.sum() / before.sum())
-    spread = _NORMAL * _error(value - ratio * before) / float(before.sum())
+    spread = _NORMAL * sum_error(value - ratio * before) / float(before.sum())
     return {"ratio": ratio, "low": max(ratio - spread, 0.0), "high": ratio + spread}
 
 
-def _outside(found: dict[str, float], low: float, high: float) -> bool:
+def outside(found: dict[str, float], low: float, high: float) -> bool:
+    """Whether the interval ``low``, ``high`` of what was found has nothing in common with another."""
     return found["high"] < low or found["low"] > high
 
 
-def _age(as_of: dt.date, elapsed: int, horizon: int) -> list[str]:
+def age_reasons(as_of: dt.date, elapsed: int, horizon: int) -> list[str]:
+    """Say that the horizon is over."""
     if elapsed < horizon:
         return []
     return [f"the {horizon} days after {as_of} that the run predicts are over ({elapsed} have passed)"]
@@ -244,8 +262,8 @@ def _age(as_of: dt.date, elapsed: int, horizon: int) -> list[str]:
 def _off(revenue: dict[str, float], amount: dict[str, float], tolerance: dict[str, float]) -> list[str]:
     """Revenue and amounts that are off, in words."""
     out = []
-    dearer = _outside(amount, 1 - LEAST_TOLERANCE, 1 + LEAST_TOLERANCE)
-    if _outside(revenue, tolerance["low"], tolerance["high"]):
+    dearer = outside(amount, 1 - LEAST_TOLERANCE, 1 + LEAST_TOLERANCE)
+    if outside(revenue, tolerance["low"], tolerance["high"]):
         orders = revenue["ratio"] / amount["ratio"] if amount["ratio"] > 0 else revenue["ratio"]
         out.append(
             f"revenue was {_percent(revenue['ratio'])} the prediction (orders {_percent(orders)}, amount of "
@@ -264,20 +282,22 @@ def _percent(ratio: float) -> str:
     return f"{abs(ratio - 1):.0%} {'above' if ratio >= 1 else 'below'}"
 
 
-def _segments_off(segments: pd.DataFrame, tolerance: dict[str, float]) -> list[str]:
+def segment_reasons(
+    segments: pd.DataFrame, tolerance: dict[str, float], did: str = "brought", what: str = "prediction"
+) -> list[str]:
     """Segments that hold a tenth of the prediction and brought half as much again, or half, of theirs."""
     low = min(tolerance["low"], 1 - SEGMENT_TOLERANCE)
     high = max(tolerance["high"], 1 + SEGMENT_TOLERANCE)
     large = segments[segments["predicted"] >= 0.1 * segments["predicted"].sum()]
     rows: list[Any] = list(large.itertuples())
     return [
-        f"the segment {row.segment} brought {_percent(row.ratio)} its prediction"
+        f"the segment {row.segment} {did} {_percent(row.ratio)} its {what}"
         for row in rows
-        if _outside({"low": row.low, "high": row.high}, low, high)
+        if outside({"low": row.low, "high": row.high}, low, high)
     ]
 
 
-def _spread(stability: pd.DataFrame) -> list[str]:
+def spread_reasons(stability: pd.DataFrame) -> list[str]:
     """Scores or many inputs that are spread otherwise than at the fit."""
     drifted = stability[stability["drifted"]]
     scores = drifted[drifted["kind"] == "score"]

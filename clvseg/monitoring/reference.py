@@ -6,18 +6,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from clvseg.segments.scaling import as_numbers, as_words, is_number
 
 FloatArray = NDArray[np.float64]
 Reference = dict[str, dict[str, Any]]
-"""Per column ``edges`` (inner edges of bins), ``shares`` (of the customers in each) and ``usual`` (PSI)."""
+"""Per column ``edges`` (inner edges of bins) or ``levels`` (of a category), ``shares`` (of the customers in
+each, then of those without an entry or of other levels) and ``usual`` (PSI)."""
 
-BINS = 10
+BINS, LEVELS = 10, 20
 _LEAST = 1e-4
 
 
 def learn_reference(now: pd.DataFrame, earlier: pd.DataFrame | None = None) -> Reference:
-    """Remember how numbers are spread: shares of customers in bins, no customer's row.
+    """Remember how numbers and categories are spread: shares of customers in bins, no customer's row.
 
     Parameters
     ----------
@@ -35,19 +38,26 @@ def learn_reference(now: pd.DataFrame, earlier: pd.DataFrame | None = None) -> R
     """
     out: Reference = {}
     for name in now:
-        values = now[name].to_numpy(dtype=np.float64)
-        edges = _edges(values)
-        shares = _shares(values, edges)
-        then = None if earlier is None else earlier[name].to_numpy(dtype=np.float64)
-        usual = 0.0 if then is None else stability_index(_shares(then, edges), shares)
-        out[str(name)] = {"edges": edges.tolist(), "shares": shares.tolist(), "usual": usual}
+        values = now[name]
+        bins: dict[str, Any]
+        if is_number(values):
+            numbers = as_numbers(values)
+            bins = {"edges": _edges(numbers[np.isfinite(numbers)]).tolist()}
+        else:
+            bins = {"levels": as_words(values).value_counts().index[:LEVELS].tolist()}
+        shares = _shares(values, bins)
+        usual = 0.0 if earlier is None else stability_index(_shares(earlier[name], bins), shares)
+        kept = shares if shares[-1] else shares[:-1]
+        out[str(name)] = bins | {"shares": kept.tolist(), "usual": usual}
     return out
 
 
-def stability_of(values: FloatArray, reference: dict[str, Any]) -> float:
+def stability_of(values: ArrayLike, reference: dict[str, Any]) -> float:
     """PSI of a column's values against its reference."""
-    edges = np.array(reference["edges"], dtype=np.float64)
-    return stability_index(np.array(reference["shares"]), _shares(values, edges))
+    found = _shares(pd.Series(values), reference)
+    expected = np.zeros(len(found))
+    expected[: len(reference["shares"])] = reference["shares"]
+    return stability_index(expected, found)
 
 
 def stability_index(expected: FloatArray, found: FloatArray) -> float:
@@ -81,6 +91,15 @@ def _edges(values: FloatArray) -> FloatArray:
     return (distinct[places] + distinct[places + 1]) / 2
 
 
-def _shares(values: FloatArray, edges: FloatArray) -> FloatArray:
-    counts = np.bincount(np.searchsorted(edges, values), minlength=len(edges) + 1)
-    return counts / max(len(values), 1)
+def _shares(values: pd.Series[Any], bins: dict[str, Any]) -> FloatArray:
+    """Shares of the customers in each bin, then of those in none."""
+    if "levels" in bins:
+        places = pd.Index(bins["levels"]).get_indexer(pd.Index(as_words(values)))
+        counts = np.bincount(
+            np.where(places < 0, len(bins["levels"]), places), minlength=len(bins["levels"]) + 1
+        )
+    else:
+        numbers, edges = as_numbers(values), np.array(bins["edges"], dtype=np.float64)
+        places = np.where(np.isfinite(numbers), np.searchsorted(edges, numbers), len(edges) + 1)
+        counts = np.bincount(places, minlength=len(edges) + 2)
+    return np.asarray(counts / max(len(values), 1))

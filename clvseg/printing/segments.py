@@ -152,6 +152,15 @@ def print_leavers(gone: pd.DataFrame, segment: str, found: Movement) -> None:
         print(f"These are the {_LONGEST} most valuable; --list FILE writes all.")
 
 
+def print_left(rows: list[list[str]], labelled: int) -> None:
+    """Print who left against who was expected to."""
+    if not rows:
+        print(f"Realised churn is not measured: {labelled} rows have a label that the fit did not know.")
+        return
+    title = f"Who left, of {labelled:,} rows with a label that the fit did not know"
+    print_table(title, ["segment", "rows", "expected", "left", "ratio (95 %)"], rows)
+
+
 def print_drift(drift: Drift) -> None:
     """Print what came against the prediction, and how stable inputs and scores are."""
     facts = drift.facts
@@ -162,14 +171,18 @@ def print_drift(drift: Drift) -> None:
             f"{r.predicted:,.0f}",
             f"{r.actual:,.0f}",
             f"{r.ratio:.2f} ({r.low:.2f} to {r.high:.2f})",
-            f"{r.predicted_active:.0%}",
-            f"{r.active:.0%}",
+            *([] if "labelled" in facts else [f"{r.predicted_active:.0%}", f"{r.active:.0%}"]),
         ]
         for r in each(drift.realised)
     ]
-    title = f"What came in the {facts['compared_days']} days after {facts['as_of']} against the prediction"
-    columns = ["segment", "customers", "predicted", "came", "ratio (95 %)", "P(active)", "active"]
-    print_table(title, columns, rows)
+    if "labelled" in facts:
+        print_left(rows, facts["labelled"])
+    else:
+        title = (
+            f"What came in the {facts['compared_days']} days after {facts['as_of']} against the prediction"
+        )
+        columns = ["segment", "customers", "predicted", "came", "ratio (95 %)", "P(active)", "active"]
+        print_table(title, columns, rows)
     scores = drift.stability[drift.stability["kind"] == "score"]
     inputs = drift.stability[drift.stability["kind"] == "input"].head(8)
     rows = [
