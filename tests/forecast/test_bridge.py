@@ -3,7 +3,10 @@
 import datetime as dt
 
 import numpy as np
+import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from clvseg.config import ValueSettings
 from clvseg.data.features import customer_features
@@ -66,3 +69,20 @@ def test_the_steps_are_those_of_a_loop(known):
     assert before_level + reactivated == pytest.approx(bought @ amount)
     cents = (steps * 100).round().astype(int)
     assert cents.iloc[:-1].sum() == cents["forecast"]
+
+
+MONEY = st.floats(0, 1e7, allow_nan=False)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(MONEY, max_size=30), MONEY, MONEY, st.floats(0, 10))
+def test_whatever_came_and_is_expected_the_steps_add_up_to_the_cent(known, paid, new, forecast, factor):
+    tx, everybody, base, _ = known
+    people, orders = everybody.iloc[:40], np.arange(len(paid)) % 4 + 1
+    last = pd.DataFrame({"revenue": paid, "purchases": orders}, index=people.index[: len(paid)])
+    found = bridge(base, people, np.full(len(people), factor), last, tx.last_day, DAYS, new, forecast)
+    cents = (found["revenue"] * 100).round().astype("int64")
+    np.testing.assert_allclose(found["revenue"] * 100, cents, atol=1e-4)
+    assert cents.iloc[:-1].sum() == cents.iloc[-1]
+    assert found["revenue"].iloc[-1] == pytest.approx(forecast, abs=0.0051)
+    assert found["revenue"].iloc[0] == pytest.approx(sum(paid), abs=0.0051)

@@ -9,6 +9,7 @@ import pytest
 from clvseg.config import Settings, ValueSettings
 from clvseg.data.features import customer_features
 from clvseg.data.simulate import simulate_transactions
+from clvseg.data.summary import outcomes
 from clvseg.data.transactions import Transactions
 from clvseg.forecast.coming import Coming
 from clvseg.forecast.errors import Spread, group_error, level_draws, parameter_draws
@@ -140,3 +141,44 @@ def test_the_error_of_groups_leaves_out_the_total_and_chance():
     width = np.full(400, 3.92 * 0.1)
     assert group_error(predicted, actual, width) == pytest.approx(0.2, rel=0.15)
     assert group_error(predicted[:1], actual[:1], width[:1]) == 0.0
+
+
+def _business(seed):
+    """What a forecast knows of a simulated business, and what 26 weeks brought of the customers it knew."""
+    tx = Transactions.read(
+        simulate_transactions(1_000, purchases="pareto_nbd", days=420, acquisition_days=180, seed=seed)
+    )
+    day = tx.first_day + dt.timedelta(days=237)
+    people = customer_features(tx.split(day), day)
+    came = outcomes(tx, day, 182)["value"].sum()
+    return ModelBase.fit(people, value_fitter(ValueSettings()), 182, 182), people, float(came)
+
+
+def test_intervals_hold_what_came_where_the_model_is_right():
+    """12 businesses, among them two whose fit is at a bound or flat: chance breaks each bound in 7 of 100."""
+    ends, places = np.array([91.0, 182.0]), []
+    for seed in range(12):
+        base, people, came = _business(seed)
+        groups = pd.DataFrame({"cohort": "a", "segment": "x"}, index=people.index)
+        cells = expect(base, people, np.ones(len(people)), groups, ends, seed=1)
+        draws = simulate(cells, base, people, ends, SURE, CALM, np.ones(2), seed=1)
+        places.append(float((draws.value["cohort"][0].sum(axis=1) < came).mean()))
+    off = np.abs(np.array(places) - 0.5)
+    assert (off <= 0.4).sum() >= 8
+    assert (off <= 0.475).sum() >= 10
+    assert (off <= 0.1).sum() <= 7  # nor are they wide
+
+
+def test_a_fit_at_a_bound_is_as_unsure_as_its_refits():
+    """Where the Hessian says nothing the posterior does, much as fits to resampled customers would."""
+    base, people, _ = _business(0)
+    model = base.value_model.purchases_
+    assert not model.knows_uncertainty
+    ends, rng = np.array([182.0]), np.random.default_rng(1)
+    spread = parameter_draws(base, people, ends, 400, rng).std()
+    amount, logs, kept = base.expected_spend(people), [], dict(model.params_)
+    for row in model.bootstrap_parameters(people, 25, rng):
+        model.params_ = dict(zip(kept, row, strict=True))
+        logs.append(np.log(amount @ model.expected_purchases(people, 182)))
+    model.params_ = kept
+    assert 0.5 * np.std(logs) < spread < 2 * np.std(logs)

@@ -17,6 +17,7 @@ from clvseg.value import (
     posterior,
     sample_posterior,
 )
+from clvseg.value.posterior import resample_posterior
 
 pytest.importorskip("emcee")
 
@@ -78,6 +79,10 @@ def test_no_dropout_gives_proper_intervals(rng):
     model = BetaGeoModel().fit(summary)
     assert model.covariance_ is None
     found = sample_posterior(model, summary, seed=2, most=1_000)
+    resampled = resample_posterior(model.target(summary), 1_000, np.random.default_rng(2))
+    for drawn, again in zip(np.log(found.draws).T, np.log(resampled).T, strict=True):
+        assert np.median(again) == pytest.approx(np.median(drawn), abs=0.4 * drawn.std())
+        assert again.std() == pytest.approx(drawn.std(), rel=0.35)
     rate = found.draws[:, 0] / found.draws[:, 1]
     assert np.quantile(rate, 0.01) < 1 / 40 < np.quantile(rate, 0.99)
     model.parameter_draws_ = found.draws
