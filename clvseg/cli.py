@@ -120,6 +120,9 @@ def check(
         Path | None,
         typer.Option(metavar="RUN", help="say whether this run still fits the log; exit with 1 when not"),
     ] = None,
+    chart: Annotated[
+        Path | None, typer.Option(help="with --against, drift chart to write: .svg, .png or .html")
+    ] = None,
     as_json: AsJson = False,
     strict: Strict = False,
 ) -> None:
@@ -127,7 +130,7 @@ def check(
     from clvseg import workflow
 
     if against is not None:
-        _check_against(against, settings, as_json)
+        _check_against(against, settings, chart, as_json)
         return
     with _progress() as step:
         profile, findings = workflow.check(_read(settings), progress=step)
@@ -139,11 +142,14 @@ def check(
     _exit_on_serious(findings, strict)
 
 
-def _check_against(run: Path, source: Path, as_json: bool) -> None:
-    from clvseg import workflow
+def _check_against(run: Path, source: Path, chart: Path | None, as_json: bool) -> None:
+    from clvseg import results, workflow
 
+    results.require_chart(chart)
     with _progress() as step:
         drift, findings = workflow.check_against(run, source, progress=step)
+    if chart is not None:
+        results.draw_drift(drift, chart)
     if as_json:
         tables = {"stability": records(drift.stability), "realised": records(drift.realised)}
         out = {"refit": drift.refit, "reasons": drift.reasons, "facts": drift.facts}
@@ -151,6 +157,8 @@ def _check_against(run: Path, source: Path, as_json: bool) -> None:
     else:
         print_drift(drift)
         print_findings(findings)
+        if chart is not None:
+            print(f"Wrote {chart}")
     _exit_on_serious(findings, strict=True)
 
 

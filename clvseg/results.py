@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from clvseg.config import ForecastSettings, Settings, parse_date
 from clvseg.errors import ClvsegError, ConfigError, DataError, nearest
-from clvseg.monitoring import History, Movement
+from clvseg.monitoring import Drift, History, Movement
 from clvseg.run import Run
 
 if TYPE_CHECKING:
@@ -340,7 +340,7 @@ def explain_customer(
     """
     from clvseg.report.story import customer_story, story_chart, story_lines
 
-    _require_chart(chart_to)
+    require_chart(chart_to)
     run = Run.load(folder)
     found = (run.scores["customer_id"].astype(str) == customer).to_numpy()
     if not found.any():
@@ -531,7 +531,7 @@ def movement(
 
     loaded, history = Run.load(run), History.beside(run)
     days = parse_date(first, "from"), parse_date(second, "to")
-    _require_chart(chart_to)
+    require_chart(chart_to)
     found = compare(history, *days, seed=loaded.settings.seed)
     gone = leavers(history, left, *days) if left else None
     if gone is not None and leavers_to is not None:
@@ -539,6 +539,28 @@ def movement(
     if chart_to is not None:
         _write_chart(chart_to, _sankey(found))
     return found, gone
+
+
+def draw_drift(found: Drift, to: Path) -> None:
+    """Draw how stable inputs and scores are and what came against the prediction.
+
+    Parameters
+    ----------
+    found : Drift
+        From :func:`clvseg.workflow.check_against`.
+    to : Path
+        File to write: ``.svg``, ``.png`` or ``.html``.
+
+    Raises
+    ------
+    ConfigError
+        When the file's name is wrong, or it cannot be written.
+    """
+    from clvseg.charts import drift_chart
+
+    verdict = "a refit is due" if found.refit else "the run still fits"
+    title = f"{found.facts['as_of']} to {found.facts['until']}: {verdict}"
+    _write_chart(to, drift_chart(found.stability, found.realised, title=title))
 
 
 def _sankey(found: Movement) -> Any:
@@ -556,7 +578,14 @@ def _sankey(found: Movement) -> Any:
     )
 
 
-def _require_chart(to: Path | None) -> None:
+def require_chart(to: Path | None) -> None:
+    """Refuse a name that is none of a chart's, before anything is computed.
+
+    Raises
+    ------
+    ConfigError
+        When it ends in neither ``.svg``, ``.png`` nor ``.html``.
+    """
     if to is not None and to.suffix not in (".svg", ".png", ".html"):
         raise ConfigError(f"{to} is no chart.", hint="name a .svg, .png or .html file.")
 

@@ -6,6 +6,7 @@ mark says to a screen reader and shows as a tooltip.
 """
 
 from clvseg.charts.curves import curve_chart
+from clvseg.charts.drift import drift_chart
 from clvseg.charts.explanations import EVEN, beeswarm, dependence, segment_effects, waterfall
 from clvseg.charts.forecast import forecast_chart, tracking_chart
 from clvseg.charts.look import BLUE, ORANGE, Picture
@@ -41,6 +42,7 @@ __all__ = [
     "customer_map",
     "decile_chart",
     "dependence",
+    "drift_chart",
     "driver_bars",
     "forecast_chart",
     "importance_chart",

@@ -103,8 +103,15 @@ def test_the_verb_says_it_by_its_exit_code(fitted: Run, cli: object, tmp_path: P
     assert (told.code, told.out.count("no refit is due")) == (0, 1), told.err
     assert "Who left, of 1,200 rows" in told.out
     frame.assign(gone="Yes").to_csv(tmp_path / "gone.csv", index=False)
-    told = cli("check", tmp_path / "gone.csv", "--against", tmp_path / "run", "--json")
+    picture = tmp_path / "drift.svg"
+    told = cli("check", tmp_path / "gone.csv", "--against", tmp_path / "run", "--chart", picture, "--json")
+    drawn = picture.read_text(encoding="utf-8")
+    assert "a refit is due" in drawn
+    assert f"{ALL}: 1,200 came, " in drawn
+    assert all(f"{label}: PSI 0.0" in drawn for label in ("plan", "calls", "churn probability"))
     assert told.code == 1
     found = json.loads(told.out)
     assert [row["code"] for row in found["findings"]] == ["CLV022"]
     assert found["realised"][0]["actual"] == 1_200
+    told = cli("check", tmp_path / "gone.csv", "--against", tmp_path / "run", "--chart", "drift.doc")
+    assert (told.code, "drift.doc is no chart" in told.err) == (2, True)
