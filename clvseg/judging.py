@@ -117,6 +117,7 @@ class _Cutoff:
     later: pd.DataFrame
     waits: pd.DataFrame
     bases: dict[str, ModelBase]
+    not_fitted: dict[str, str]
     risks: dict[str, FloatArray]
     kept: FloatArray
     campaign: Campaign
@@ -236,7 +237,8 @@ def _measure(
         )
     progress("Measuring the accuracy beside lifetimes and the naive rows")
     panel = learned.panel
-    peer, bases = lifetimes_rows(panel), purchase_models(learned, settings)
+    peer, no_peer = lifetimes_rows(panel)
+    bases, no_bases = purchase_models(learned, settings)
     expected = {name: base.frame(panel.current) for name, base in bases.items()}
     values = candidate_values(transactions, panel, learned.hybrid, expected, peer)
     risks = candidate_probabilities(panel, learned.churn, expected, peer)
@@ -251,7 +253,10 @@ def _measure(
         money = threads.submit(profit_bootstrap, gone, risks, kept, campaign, seed, among)
     both = beside(churn.result(), money.result())
     waited = waits(transactions, day, horizon)
-    return _Cutoff(day, learned, later, waited, bases, risks, kept, campaign, value.result(), both)
+    not_fitted = no_peer | no_bases
+    return _Cutoff(
+        day, learned, later, waited, bases, not_fitted, risks, kept, campaign, value.result(), both
+    )
 
 
 def _tables(
@@ -358,6 +363,7 @@ def _facts(cutoff: _Cutoff, horizon: int, seed: int) -> dict[str, Any]:
         "model_value": HYBRID,
         "model_churn": HYBRID,
         "cutoff_fallback": {"value": cutoff.learned.hybrid.reason, "churn": cutoff.learned.churn.reason},
+        "not_fitted": cutoff.not_fitted,
         "campaign": asdict(cutoff.campaign),
         "intervals": {
             "level": LEVEL,
@@ -419,4 +425,5 @@ def _accuracy_findings(judged: Judged) -> list[checks.Finding]:
         ),
         *checks.check_segments(judged.later),
         *checks.check_choice(judged.model_choice),
+        *checks.check_rows(judged.facts["not_fitted"]),
     ]

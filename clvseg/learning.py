@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import json
 import os
@@ -219,7 +218,7 @@ def _inputs(settings: Settings, people: pd.DataFrame) -> tuple[str, ...]:
     return wanted
 
 
-def purchase_models(learned: Learned, settings: Settings) -> dict[str, ModelBase]:
+def purchase_models(learned: Learned, settings: Settings) -> tuple[dict[str, ModelBase], dict[str, str]]:
     """Fit every purchase model, with Gamma-Gamma, as of the same day.
 
     Parameters
@@ -231,19 +230,22 @@ def purchase_models(learned: Learned, settings: Settings) -> dict[str, ModelBase
 
     Returns
     -------
-    dict of name to ModelBase
-        A model that cannot be fitted is left out.
+    bases : dict of name to ModelBase
+    left_out : dict of str to str
+        Models that cannot be fitted, and why.
     """
-    bases = {}
+    bases, left_out = {}, {}
     for kind, name in MODEL_NAMES.items():
         own = learned.base
         if kind == settings.value.purchases:
             bases[name] = own
             continue
         fitter = value_fitter(settings.value.model_copy(update={"purchases": kind, "fitter": "clvseg"}))
-        with contextlib.suppress(ConvergenceError, DataError):
+        try:
             bases[name] = ModelBase.fit(learned.panel.current, fitter, own.inner_days, own.horizon_days)
-    return bases
+        except (ConvergenceError, DataError) as error:
+            left_out[name] = error.what
+    return bases, left_out
 
 
 def refit(learned: Learned, seed: int) -> dict[str, ChurnModel | HybridValueModel]:

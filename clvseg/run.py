@@ -42,7 +42,8 @@ class Run:
         ``value, churn``: why the purchase and spend models alone are in use, empty where boosting is),
         ``version``, ``driver_agreement`` (per target the mean rank correlation of the drivers in refits).
         Of the later period: ``model_value`` and ``model_churn`` (our rows of the leaderboards),
-        ``cutoff_fallback`` (as ``fallback``, of the models that were judged), ``intervals``
+        ``cutoff_fallback`` (as ``fallback``, of the models that were judged), ``not_fitted`` (dict: rows that
+        the leaderboards lack, and why), ``intervals``
         (dict ``level``; ``coverage``, the share of customers whose revenue lay within their interval, and
         ``below`` and ``above`` it; ``coverage_low``, ``coverage_high``; ``width``, money, on average),
         ``holdout_total`` (dict ``predicted, low, high, actual``), ``campaign`` (the costs assumed there; see

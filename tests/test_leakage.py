@@ -23,7 +23,7 @@ def everything(log: pd.DataFrame, cutoff: dt.date) -> dict[str, pd.DataFrame]:
     tx = Transactions.read(log, SETTINGS.data)
     learned = learn(tx, cutoff, 120, SETTINGS)
     panel, people = learned.panel, learned.people
-    peer, fitted = lifetimes_rows(panel), purchase_models(learned, SETTINGS)
+    (peer, _), (fitted, _) = lifetimes_rows(panel), purchase_models(learned, SETTINGS)
     bases = {name: base.frame(panel.current) for name, base in fitted.items()}
     predicted = people["predicted_value"].to_numpy(), people["churn_probability"].to_numpy()
     return {

@@ -13,6 +13,7 @@ from clvseg.checks.clv012_cleaning import check_customers
 from clvseg.checks.clv015_fallback import check_fallback
 from clvseg.checks.clv016_choice import check_choice
 from clvseg.checks.clv017_tuning import check_tuning
+from clvseg.checks.clv018_rows import check_rows
 from clvseg.checks.clv020_scorecard import check_scorecard
 from clvseg.checks.clv021_seasons import check_seasons
 from clvseg.checks.clv022_drift import check_drift
@@ -35,6 +36,7 @@ __all__ = [
     "check_labelled",
     "check_leak",
     "check_naive",
+    "check_rows",
     "check_scorecard",
     "check_seasons",
     "check_segments",

@@ -91,12 +91,20 @@ def differences(target: str, drawn: Bootstrap, model: str) -> pd.DataFrame:
     return frames.DIFFERENCES.conform(pd.DataFrame(rows, columns=frames.DIFFERENCES.names))
 
 
-def lifetimes_rows(panel: Panel) -> pd.DataFrame | None:
-    """What lifetimes' BG/NBD and Gamma-Gamma expect of ``panel.current``; None where it cannot fit them."""
+def lifetimes_rows(panel: Panel) -> tuple[pd.DataFrame | None, dict[str, str]]:
+    """What lifetimes' BG/NBD and Gamma-Gamma expect of ``panel.current``.
+
+    Returns
+    -------
+    rows : DataFrame or None
+        None where lifetimes cannot fit them.
+    left_out : dict of str to str
+        The row that is missing then, and why.
+    """
     try:
-        return lifetimes_baseline(panel.current, panel.horizon_days)
-    except ConvergenceError:
-        return None
+        return lifetimes_baseline(panel.current, panel.horizon_days), {}
+    except ConvergenceError as error:
+        return None, {LIFETIMES_VALUE: " ".join(filter(None, (error.what, error.found)))}
 
 
 def candidate_values(

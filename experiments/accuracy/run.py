@@ -108,7 +108,7 @@ def judge(tx: Transactions, cutoff: dt.date, days: int) -> Result:
     seconds = time.perf_counter() - started
     later = outcomes(tx, cutoff, days)
     money, gone = later["value"].to_numpy(), 1 - later["active"].to_numpy()
-    peer = lb.lifetimes_rows(panel)
+    peer, _ = lb.lifetimes_rows(panel)
     bases = {BASE: panel.current}
     values = lb.candidate_values(tx, panel, value, bases, peer)
     risks = lb.candidate_probabilities(panel, churn, bases, peer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 
 import numpy as np
@@ -34,7 +35,7 @@ def judged():
 
 def test_value_rows(judged):
     tx, panel, value, _, later = judged
-    rows = lb.candidate_values(tx, panel, value, {"MBG/NBD": panel.current}, lb.lifetimes_rows(panel))
+    rows = lb.candidate_values(tx, panel, value, {"MBG/NBD": panel.current}, lb.lifetimes_rows(panel)[0])
     assert list(rows)[:4] == [lb.PAST_RATE, lb.LAST_PERIOD, lb.LIFETIMES_VALUE, "MBG/NBD + Gamma-Gamma"]
     assert list(rows)[-1] == lb.HYBRID
     table = lb.leaderboard(
@@ -50,9 +51,21 @@ def test_value_rows(judged):
     assert ranked[lb.HYBRID] > ranked[lb.LAST_PERIOD]
 
 
+def test_lifetimes_says_why_its_row_is_missing(judged):
+    tx, panel, value, _, _ = judged
+    assert lb.lifetimes_rows(panel)[1] == {}
+    free = dataclasses.replace(panel, current=panel.current.assign(monetary_value=0.0))
+    peer, left_out = lb.lifetimes_rows(free)
+    assert peer is None
+    assert left_out == {
+        lb.LIFETIMES_VALUE: "lifetimes' Gamma-Gamma needs repeat buyers. none in the summary."
+    }
+    assert lb.LIFETIMES_VALUE not in lb.candidate_values(tx, free, value, {}, peer)
+
+
 def test_churn_rows_are_probabilities(judged):
     _, panel, _, churn, later = judged
-    rows = lb.candidate_probabilities(panel, churn, {"MBG/NBD": panel.current}, lb.lifetimes_rows(panel))
+    rows = lb.candidate_probabilities(panel, churn, {"MBG/NBD": panel.current}, lb.lifetimes_rows(panel)[0])
     assert list(rows)[:3] == [lb.SINCE_LAST, lb.LIFETIMES_CHURN, "MBG/NBD"]
     for probability in rows.values():
         assert ((probability > 0) & (probability <= 1)).all()
