@@ -98,6 +98,8 @@ class Panel:
         How far the outcomes look ahead: the horizon, or half the history where that is shorter.
     reason : str
         Why there are fewer origins than wanted; empty where there are not.
+    rates_suffice : bool
+        Where there is no origin: :func:`clvseg.value.past_rate.rates_suffice` of ``current``.
     """
 
     rows: pd.DataFrame
@@ -110,6 +112,7 @@ class Panel:
     horizon_days: int
     inner_days: int
     reason: str = ""
+    rates_suffice: bool = False
 
     @property
     def features(self) -> list[str]:

@@ -60,6 +60,30 @@ def test_what_is_in_use_is_told_by_facts_and_finding(case):
     assert "corrected by LightGBM" not in model_card(run)
 
 
+def test_a_row_missing_from_the_leaderboards_is_told(case):
+    _, run = case
+    told = run.findings.loc[run.findings["code"] == "CLV018", "found"]
+    rows = set(run.leaderboard_value["model"])
+    for name, why in run.facts["not_fitted"].items():
+        assert f"{name} did not fit: {why}" in set(told)
+        assert name not in rows
+        assert f"{name} + Gamma-Gamma" not in rows
+    assert len(told) == len(run.facts["not_fitted"])
+
+
+def test_past_rates_stand_in_where_orders_are_many_and_nobody_drops_out():
+    grocers = {"r": 2.0, "alpha": 20.0, "s": 20.0, "beta": 1e8}
+    log = simulate_transactions(60, purchases="pareto_nbd", parameters=grocers, days=300, seed=3)
+    run = workflow.fit(Settings.make({"horizon": "60d"}), log)
+    (said,) = run.findings.loc[run.findings["code"] == "CLV015", "found"].loc[lambda s: s.str[:6] == "value:"]
+    assert said.endswith("; past rates are in use, as no dropout is seen and orders are many.")
+    people = run.customers
+    rate = people["frequency"] / people["T"] * people["mean_spend"]
+    again = people["frequency"] > 0
+    ratio = (run.scores["predicted_value"] / rate)[again]
+    np.testing.assert_allclose(ratio, ratio.iloc[0], rtol=1e-6)
+
+
 def test_a_fallback_is_the_purchase_model_at_another_level(case):
     _, run = case
     assert run.facts["fallback"]["value"]

@@ -1,4 +1,4 @@
-"""CLV015: boosting is not used; the purchase and spend models' own predictions are."""
+"""CLV015: boosting is not used; the purchase and spend models' own predictions, or past rates, are."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ ABOUT = About(
     "CLV015",
     "Simpler model in use",
     "Boosting corrects the purchase and spend models by what followed earlier cutoffs. Where the log is too "
-    "short or too small for that, or boosting did no better there, those models are used without it.",
+    "short or too small for that, or boosting did no better there, those models are used without it. Where "
+    "past rates were surely better there, or nobody is seen to drop out and each customer has many orders, "
+    "value is the past rate x horizon instead, at the purchase and spend models' total.",
     "Nothing is wrong with the predictions; a longer log, or columns such as product, channel and order, may "
     "let boosting help.",
 )

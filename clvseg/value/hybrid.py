@@ -24,6 +24,7 @@ from clvseg.boosting import (
     retrain,
     sureness,
 )
+from clvseg.value.past_rate import past_value
 
 if TYPE_CHECKING:
     import lightgbm
@@ -35,6 +36,7 @@ _FLOOR = 1e-3
 _SMALLEST = 1e-9
 _MIN_BUYERS = 200
 _MIN_SURENESS = 1.0
+_MIN_RATE_SURENESS = 2.0
 _SPREAD_TRUST = 0.75
 _SPEND_TRUST = 0.75
 _PURCHASE_TRUST = 0.25
@@ -107,7 +109,8 @@ class HybridValueModel:
     are older at the cutoff than they were at the origins, which the free model cannot know and the
     expectation does. The sum over customers is that of the purchase and spend models, moved by part of the
     error those made at the origins. Where the origins do not show that boosting helps, the value is the
-    purchase and spend models' own, with the same total.
+    purchase and spend models' own, with the same total; or the customer's past rate x horizon, at that total
+    too, where that was surely better at the origins or, without origins, where `Panel.rates_suffice`.
 
     Parameters
     ----------
@@ -123,11 +126,14 @@ class HybridValueModel:
     parts : list of (float, lightgbm.Booster)
         Weight and booster; the log of a customer's value is the weighted sum of raw scores plus `offset`.
         Empty where boosting is not used.
+    past_rate_days : float
+        Days that past rates are multiplied by; 0 where the value is not by past rates.
     reason : str
-        Why boosting is not used; empty where it is.
+        Why boosting is not used, and that past rates are; empty where it is.
     evidence : dict of str to float
         On origins, each customer scored by boosters that never saw it: ``gain`` (mean Tweedie deviance of
         the purchase and spend models less that of the mix) and ``sureness`` (gain / its standard error).
+        ``past_rate_gain`` and ``past_rate_sureness``: of past rates, where boosting is not used.
     errors : OriginErrors
         How far the models' totals were off.
     scale : float
@@ -144,6 +150,7 @@ class HybridValueModel:
         self.boosting = boosting
         self.features: list[str] = []
         self.parts: list[tuple[float, lightgbm.Booster]] = []
+        self.past_rate_days = 0.0
         self.reason = ""
         self.evidence: dict[str, float] = {}
         self.errors = OriginErrors()
@@ -162,6 +169,7 @@ class HybridValueModel:
         """
         expected = panel.current["horizon_value"].to_numpy()
         self.features, self.parts, self.spread, self.level = panel.features, [], 1.0, 0.0
+        self.past_rate_days = 0.0
         self.scale = max(float(expected.mean()), _SMALLEST)
         self.errors = OriginErrors.measure(panel)
         self._boost(panel)
@@ -185,7 +193,27 @@ class HybridValueModel:
                 self.reason = (
                     "boosting did not predict value better than the purchase model at earlier cutoffs"
                 )
+        if self.reason:
+            own = self._fall_back(panel, relative, own)
         self.out_of_fold = _with_totals(panel, own)
+
+    def _fall_back(self, panel: Panel, relative: FloatArray, own: FloatArray) -> FloatArray:
+        """Take past rates where they are the better choice; what stands for the value at the origins."""
+        if not panel.origins:
+            if panel.rates_suffice:
+                self.past_rate_days = panel.horizon_days
+                self.reason += "; past rates are in use, as no dropout is seen and orders are many"
+            return own
+        rows = panel.rows
+        rate = past_value(rows, panel.inner_days, rows["expected_value"].to_numpy())
+        rate = np.maximum(rate / panel.per_origin(rate)[panel.origin], _FLOOR)
+        found = compare(panel, relative, own, rate)
+        self.evidence |= {f"past_rate_{name}": number for name, number in found.items()}
+        if found["sureness"] < _MIN_RATE_SURENESS:
+            return own
+        self.past_rate_days = panel.horizon_days
+        self.reason += "; past rates are in use, as they predicted value surely better there"
+        return rate
 
     def _fit_two(self, panel: Panel, relative: FloatArray, start: FloatArray) -> tuple[Boosted, Boosted]:
         fold = customer_folds(panel.rows.index, self.seed)
@@ -235,7 +263,10 @@ class HybridValueModel:
         """What the log of the value holds besides the boosters, shape (rows,)."""
         scale = self._fitted_scale()
         if not self.parts:
-            return np.log(np.maximum(frame["horizon_value"].to_numpy() / scale, _SMALLEST)) + self.level
+            value = frame["horizon_value"].to_numpy()
+            if self.past_rate_days:
+                value = past_value(frame, self.past_rate_days, value)
+            return np.log(np.maximum(value / scale, _SMALLEST)) + self.level
         ahead = np.maximum(frame[["horizon_purchases", "expected_purchases"]].to_numpy(), _SMALLEST)
         longer = np.log(ahead[:, 0] / ahead[:, 1])
         share = self.boosting.guided
@@ -270,6 +301,7 @@ class HybridValueModel:
             "boosting": asdict(self.boosting),
             "features": self.features,
             "parts": [[weight, booster_to_text(booster)] for weight, booster in self.parts],
+            "past_rate_days": self.past_rate_days,
             "reason": self.reason,
             "evidence": self.evidence,
             "errors": asdict(self.errors),
@@ -284,6 +316,7 @@ class HybridValueModel:
         model = cls(state["seed"], Boosting(**state["boosting"]))
         model.features = list(state["features"])
         model.parts = [(weight, booster_from_text(text)) for weight, text in state["parts"]]
+        model.past_rate_days = state["past_rate_days"]
         model.reason, model.evidence = state["reason"], dict(state["evidence"])
         errors = state["errors"]
         model.errors = OriginErrors(tuple(errors["purchases"]), tuple(errors["spend"]), errors["chance"])

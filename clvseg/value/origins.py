@@ -18,6 +18,7 @@ from clvseg.data.summary import outcomes
 from clvseg.data.transactions import Transactions
 from clvseg.errors import ConvergenceError, DataError
 from clvseg.value.hybrid import tweedie_deviance
+from clvseg.value.past_rate import rates_suffice
 from clvseg.value.value_model import ValueModel
 
 SpendFrom = Literal["all", "repeats"]
@@ -266,6 +267,8 @@ def _origin_rows(
             f"of {len(features)} customers {int(followed['active'].sum())} came back; "
             f"{MIN_CUSTOMERS} and {MIN_BUYERS} are needed"
         )
+    if followed["value"].sum() <= 0:
+        raise DataError(f"the {base.inner_days} days after brought no revenue")
     then = ModelBase.fit(features, fit_model, base.inner_days, base.horizon_days)
     rows = then.frame(features)
     try:
@@ -329,4 +332,5 @@ def _stack(
         horizon_days=base.horizon_days,
         inner_days=base.inner_days,
         reason=reason,
+        rates_suffice=not parts and rates_suffice(base.value_model.purchases_, current),
     )

@@ -17,6 +17,7 @@ from clvseg.data.transactions import Transactions
 from clvseg.value import GammaGammaModel, ParetoNBDModel, ValueModel
 from clvseg.value.hybrid import HybridValueModel, OriginErrors, match_spread, tweedie_deviance
 from clvseg.value.origins import build_panel
+from clvseg.value.past_rate import past_value
 
 CUTOFF, DAYS = dt.date(1997, 12, 31), 181
 
@@ -156,8 +157,34 @@ def test_boosting_that_does_not_help_is_not_used(panel):
     model = HybridValueModel().fit(dataclasses.replace(panel, outcome=nothing))
     assert model.parts == []
     assert model.reason.startswith("boosting did not predict value better")
+    assert model.past_rate_days == 0.0
+    assert model.evidence["past_rate_gain"] < 0
     own = panel.current["horizon_value"].to_numpy() * np.exp(model.errors.correction)
     assert model.predict(panel.current) == pytest.approx(own, rel=1e-3)
+
+
+def test_past_rates_are_used_where_they_were_surely_better(panel):
+    # What followed is what the past rates say of those with a few orders; too few came back to boost.
+    rows = panel.rows[(panel.origin == 0) & panel.rows["frequency"].between(1, 3)]
+    rate = past_value(rows, panel.inner_days, rows["expected_value"].to_numpy())
+    came = np.where(np.arange(len(rows)) < 190, 1.0, 0.0)
+    thin = dataclasses.replace(
+        panel,
+        rows=rows,
+        outcome=pd.DataFrame({"value": rate, "purchases": came, "active": came}, index=rows.index),
+        origin=np.zeros(len(rows), dtype=np.int64),
+        origins=panel.origins[:1],
+    )
+    model = HybridValueModel().fit(thin)
+    assert model.reason.endswith("; past rates are in use, as they predicted value surely better there")
+    assert model.evidence["past_rate_sureness"] > 2
+    frame = panel.current
+    ratio = model.predict(frame) / past_value(frame, DAYS, frame["horizon_value"].to_numpy())
+    assert ratio == pytest.approx(np.full(len(ratio), ratio[0]), rel=1e-6)
+    total = frame["horizon_value"].sum() * np.exp(model.errors.correction)
+    assert model.predict(frame).sum() == pytest.approx(total)
+    again = HybridValueModel.from_dict(json.loads(json.dumps(model.to_dict())))
+    assert np.array_equal(again.predict(frame), model.predict(frame))
 
 
 def test_few_buyers_are_named(panel):
