@@ -19,7 +19,7 @@ demo: setup
 	@$(BIN)/clvseg fit experiments/cdnow/clvseg.toml
 
 test: setup
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: setup
 	@$(BIN)/ruff format --check .

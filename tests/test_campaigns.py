@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-import clvseg
 from clvseg.campaigns import _simulate, target
-from clvseg.config import CampaignSettings, Settings
+from clvseg.config import CampaignSettings
 from clvseg.evaluation.profit import Campaign
 from clvseg.frames import CONTACTS
 
@@ -18,16 +18,17 @@ COSTS = {"contact_cost": 0.5, "offer_cost": 4.0}
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("campaign")
-    data = {"source": "dataset:cdnow_sample", "currency": "USD", "columns": {"time": "date"}}
-    asked = {"horizon": "39w", "output": str(folder / "output"), "data": data, "campaign": COSTS}
-    return clvseg.fit(Settings.make({**asked, "tracking": {"enabled": False}}))
+def run(sample_run):
+    """The sample's run with the costs of a campaign in its settings."""
+    campaign = CampaignSettings(**COSTS)
+    return replace(sample_run, settings=sample_run.settings.model_copy(update={"campaign": campaign}))
 
 
 @pytest.fixture(scope="module")
-def saved(run):
-    return clvseg.publish(run).folder
+def saved(run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("saved")
+    run.save(folder)
+    return folder
 
 
 def test_without_a_budget_everybody_worth_it_is_on_the_list(run):

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 import clvseg
-from clvseg import frames, learning
+from clvseg import frames, learning, workflow
 from clvseg.config import Settings
 from clvseg.data.transactions import Transactions
 from clvseg.errors import ClvsegError, DataError
@@ -177,12 +177,6 @@ def test_a_run_of_another_version_says_which_table_it_lacks(run, published, tmp_
         Run.load(old)
     assert "fit it again" in raised.value.hint
     assert run.facts["version"] in raised.value.found
-
-
-def test_same_settings_and_seed_give_the_same_bytes(run, published, folder):
-    again = clvseg.fit(sample_settings(folder))
-    again.scores.to_parquet(folder / "again.parquet", index=False)
-    assert (folder / "again.parquet").read_bytes() == Path(published.scores).read_bytes()
 
 
 def test_models_fitted_in_processes_are_those_of_one(run, monkeypatch):
@@ -382,7 +376,16 @@ def test_contributions_explain_the_scores_and_refits_are_reported(run, published
     assert "Rank in refits" in html
 
 
-def test_evaluate_prints_what_the_run_found(cli, run, folder):
+def test_evaluate_prints_what_the_run_found(cli, run, folder, monkeypatch):
+    """As JSON and as tables; judged once for both."""
+    judge, kept = workflow.evaluate, []
+
+    def evaluate(settings, *, progress):
+        if not kept:
+            kept.append(judge(settings, progress=progress))
+        return kept[0]
+
+    monkeypatch.setattr(workflow, "evaluate", evaluate)
     toml = folder / "evaluate.toml"
     toml.write_text(
         'name = "sample"\nhorizon = "39w"\n[data]\nsource = "dataset:cdnow_sample"\ncurrency = "USD"\n'
@@ -492,20 +495,15 @@ def test_the_registered_model_scores_raw_transactions_identically(run, published
     assert (early["as_of"] == "1998-03-31").all()
 
 
-@pytest.mark.parametrize(
-    ("purchases", "fitter"), [("bg_nbd", "lifetimes"), ("mbg_nbd", "clvseg"), ("mbg_cnbd_k", "clvseg")]
-)
-def test_other_purchase_models_and_lifetimes_as_fitter(tmp_path, run, purchases, fitter):
-    value = {"purchases": purchases, "fitter": fitter}
-    other = clvseg.fit(sample_settings(tmp_path, value=value))
-    name = {"bg_nbd": "BG/NBD", "mbg_nbd": "MBG/NBD", "mbg_cnbd_k": "MBG/CNBD-k"}[purchases]
-    assert f"{name} + Gamma-Gamma" in set(other.leaderboard_value["model"])
-    assert not other.scores.isna().any().any()
-    if fitter == "lifetimes":
-        from clvseg.value import BetaGeoModel
+def test_lifetimes_as_fitter(tmp_path, run):
+    from clvseg.value import BetaGeoModel
 
-        expected = BetaGeoModel().fit(other.scores).expected_purchases(other.scores, 273)
-        np.testing.assert_allclose(other.scores["expected_purchases"], expected, rtol=0.01, atol=1e-4)
+    value = {"purchases": "bg_nbd", "fitter": "lifetimes"}
+    other = clvseg.fit(sample_settings(tmp_path, value=value))
+    assert "BG/NBD + Gamma-Gamma" in set(other.leaderboard_value["model"])
+    assert not other.scores.isna().any().any()
+    expected = BetaGeoModel().fit(other.scores).expected_purchases(other.scores, 273)
+    np.testing.assert_allclose(other.scores["expected_purchases"], expected, rtol=0.01, atol=1e-4)
 
 
 def test_too_little_data_degrades_with_findings(tmp_path):
@@ -528,21 +526,22 @@ def test_a_store_that_cannot_be_written_is_said_and_the_files_are_complete(run, 
     pd.testing.assert_frame_equal(Run.load(folders[-1]).scores, run.scores)
 
 
-def test_each_folder_has_its_own_store_in_one_process(run, tmp_path, monkeypatch):
+def test_each_folder_has_its_own_store_in_one_process(run, published, folder, tmp_path, monkeypatch):
+    from clvseg.tracking import list_runs, log_run
+
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    for name in ("first", "second"):
-        (tmp_path / name).mkdir()
-        monkeypatch.chdir(tmp_path / name)
-        clvseg.publish(run)
-        assert (tmp_path / name / "mlruns" / "mlflow.db").is_file()
-        assert "MLFLOW_TRACKING_URI" not in os.environ
+    monkeypatch.chdir(tmp_path)
+    second = log_run(run, Path(published.folder))
+    for place, one in ((folder, published), (tmp_path, second)):
+        assert list_runs(f"sqlite:///{place / 'mlruns' / 'mlflow.db'}")["run_id"].tolist() == [one.run_id]
+    assert "MLFLOW_TRACKING_URI" not in os.environ
 
 
 def write_toml(folder):
     path = folder / "clvseg.toml"
     path.write_text(
         'name = "sample"\nhorizon = "26w"\n[data]\nsource = "dataset:cdnow_sample"\n'
-        '[data.columns]\ntime = "date"\n'
+        '[data.columns]\ntime = "date"\n[value]\npurchases = "mbg_cnbd_k"\n'
     )
     return path
 
@@ -566,29 +565,6 @@ def complete_runs(folder):
     return runs
 
 
-@pytest.mark.slow
-def test_kill_9_while_writing_leaves_nothing_half_written(tmp_path):
-    write_toml(tmp_path)
-    process = start(tmp_path)
-    output = tmp_path / "output"
-    deadline = time.monotonic() + 240
-    while not list(output.glob(".building-*")) and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
-    assert list(output.glob(".building-*"))
-    assert complete_runs(tmp_path) == []
-    assert not (output / "latest").exists()
-    again = start(tmp_path)
-    out, err = again.communicate(timeout=400)
-    assert again.returncode == 0, err
-    assert len(complete_runs(tmp_path)) == 1
-    assert not list(output.glob(".building-*"))
-    assert (output / "latest" / "report.html").is_file()
-    assert json.loads(out)["published"]["run_id"]
-
-
 def assert_comparable(folder, ids):
     """Two runs of one experiment hold the same metric and parameter names, as a comparison needs them."""
     from clvseg.tracking import import_mlflow
@@ -600,15 +576,38 @@ def assert_comparable(folder, ids):
     assert set(first.data.params) == set(second.data.params)
 
 
+def kill_while_writing(folder):
+    """Kill a fit with signal 9 when it has begun to write; nothing half written can be taken for a run."""
+    process, output = start(folder), folder / "output"
+    deadline = time.monotonic() + 240
+    while not list(output.glob(".building-*")) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert list(output.glob(".building-*"))
+    assert complete_runs(folder) == []
+    assert not (output / "latest").exists()
+
+
 @pytest.mark.slow
-def test_two_runs_at_once_in_one_folder_do_not_disturb_each_other(tmp_path):
+def test_a_fit_killed_while_writing_and_two_at_once_after_it(tmp_path):
+    """What the killed one left is swept away; the two do not disturb each other and write the same bytes."""
     write_toml(tmp_path)
+    kill_while_writing(tmp_path)
     both = [start(tmp_path), start(tmp_path)]
     results = [process.communicate(timeout=500) for process in both]
     assert [process.returncode for process in both] == [0, 0], [err for _, err in results]
-    assert len(complete_runs(tmp_path)) == 2
+    places = complete_runs(tmp_path)
+    assert len(places) == 2
+    assert not list((tmp_path / "output").glob(".building-*"))
+    assert (tmp_path / "output" / "latest" / "report.html").is_file()
     ids = {json.loads(out)["published"]["run_id"] for out, _ in results}
     assert len(ids) == 2
     assert_comparable(tmp_path, ids)
-    first, second = (pd.read_parquet(place / "scores.parquet") for place in complete_runs(tmp_path))
-    pd.testing.assert_frame_equal(first, second)
+    for name in ("scores.parquet", "segments.csv"):
+        first, second = ((place / name).read_bytes() for place in places)
+        assert first == second
+    run = Run.load(places[0])
+    assert "MBG/CNBD-k + Gamma-Gamma" in set(run.leaderboard_value["model"])
+    assert not run.scores.isna().any().any()

@@ -23,6 +23,8 @@ horizon = "39w"
 [data]
 source = "dataset:cdnow_sample"
 columns = { time = "date" }
+[value]
+purchases = "mbg_nbd"
 [segments]
 method = "kmeans"
 [segments.rivals]
@@ -62,6 +64,7 @@ def test_clusters_with_attributes_are_fitted_reported_and_scored(folder, cli, mo
     scores = run.scores
     assert 2 <= len(run.segments) <= 12
     assert not scores.isna().any().any()
+    assert "MBG/NBD + Gamma-Gamma" in set(run.leaderboard_value["model"])
     assert (
         scores["segment"].value_counts().to_dict() == run.segments.set_index("segment")["customers"].to_dict()
     )

@@ -1,4 +1,4 @@
-"""One fit of CDNOW's 1/10 sample, logged once in a store of its own."""
+"""The fit of CDNOW's 1/10 sample, logged once in a store of its own."""
 
 import contextlib
 import os
@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 import clvseg
-from clvseg.config import Settings
 from clvseg.tracking import import_mlflow
 
 ROOT = Path(__file__).parents[2]
@@ -26,18 +25,9 @@ def with_facts(run, **facts):
 
 
 @pytest.fixture(scope="session")
-def run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tracked")
-    return clvseg.fit(
-        Settings.make(
-            {
-                "name": "sample",
-                "horizon": "39w",
-                "output": str(folder / "output"),
-                "data": {"source": "dataset:cdnow_sample", "currency": "USD", "columns": {"time": "date"}},
-            }
-        )
-    )
+def run(sample_run, tmp_path_factory):
+    output = tmp_path_factory.mktemp("tracked") / "output"
+    return replace(sample_run, settings=sample_run.settings.model_copy(update={"output": str(output)}))
 
 
 @contextlib.contextmanager
