@@ -447,6 +447,8 @@ def segments(run: Path) -> pd.DataFrame:
     DataError
         When the folder holds no run, or one without rules.
     """
+    import pandas as pd
+
     loaded = Run.load(run)
     if loaded.rules.empty:
         raise DataError(
