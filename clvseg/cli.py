@@ -73,6 +73,7 @@ class Period(StrEnum):
 
 
 SettingsFile = Annotated[Path, typer.Argument(metavar="SETTINGS", help="the settings file (TOML)")]
+_SOURCES = "transactions: CSV or Parquet files, a folder or glob of them, a DuckDB file, or a database's URL"
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON instead of tables")]
 Strict = Annotated[bool, typer.Option("--strict", help="exit with 1 when there is a serious finding")]
 
@@ -101,20 +102,21 @@ def _root(
 
 @app.command()
 def init(
-    source: Annotated[Path, typer.Argument(help="a CSV or Parquet file of transactions")],
+    source: Annotated[str, typer.Argument(help=_SOURCES)],
     to: Annotated[Path, typer.Option("--to", help="where to write the settings")] = Path("clvseg.toml"),
+    table: Annotated[str | None, typer.Option(help="which table of the database")] = None,
 ) -> None:
     """Write a settings file for a log, with the columns guessed from their names."""
     from clvseg.data.guess import write_settings
 
-    write_settings(source, to)
+    write_settings(source, to, table)
     print(f"Wrote {to}. Look at the columns in it, then run: clvseg fit {to}")
 
 
 @app.command()
 def check(
     settings: Annotated[
-        Path, typer.Argument(metavar="SETTINGS", help="the settings file (TOML); with --against, a newer log")
+        str, typer.Argument(metavar="SETTINGS", help="the settings file (TOML); with --against, a newer log")
     ],
     against: Annotated[
         Path | None,
@@ -133,7 +135,7 @@ def check(
         _check_against(against, settings, chart, as_json)
         return
     with _progress() as step:
-        profile, findings = workflow.check(_read(settings), progress=step)
+        profile, findings = workflow.check(_read(Path(settings)), progress=step)
     if as_json:
         print_json({"profile": profile, "findings": records(findings)})
     else:
@@ -142,7 +144,7 @@ def check(
     _exit_on_serious(findings, strict)
 
 
-def _check_against(run: Path, source: Path, chart: Path | None, as_json: bool) -> None:
+def _check_against(run: Path, source: str, chart: Path | None, as_json: bool) -> None:
     from clvseg import results, workflow
 
     results.require_chart(chart)
@@ -284,7 +286,7 @@ def tune(
 @app.command()
 def score(
     run: Annotated[Path, typer.Argument(help="folder of a run, as `clvseg fit` printed it")],
-    source: Annotated[Path, typer.Argument(help="transactions to score, columns named as in the run")],
+    source: Annotated[str, typer.Argument(help=f"{_SOURCES}; columns named as in the run")],
     to: Annotated[Path, typer.Option("--to", help="Parquet or CSV file to write")] = Path("scores.parquet"),
     as_of: Annotated[str | None, typer.Option("--as-of", help="last known day, YYYY-MM-DD")] = None,
     history: Annotated[
@@ -304,7 +306,7 @@ def forecast(
     run: Annotated[Path, typer.Argument(help="folder of a run, as `clvseg fit` printed it")],
     periods: Annotated[Period | None, typer.Option(help="length of a period")] = None,
     horizon: Annotated[str | None, typer.Option(help="how far to look ahead, like 12m")] = None,
-    source: Annotated[Path | None, typer.Option(help="the fit's transactions, if they have moved")] = None,
+    source: Annotated[str | None, typer.Option(help="the fit's transactions, if they have moved")] = None,
     backtest: Annotated[
         bool, typer.Option("--backtest", help="forecast from earlier days too, beside other methods")
     ] = False,
@@ -318,9 +320,7 @@ def forecast(
     changes = {"periods": periods and periods.value, "horizon": horizon}
     asked = results.forecast_settings(loaded.settings, changes)
     with _progress() as step:
-        found = workflow.forecast(
-            loaded, source and str(source), settings=asked, test=backtest, progress=step
-        )
+        found = workflow.forecast(loaded, source, settings=asked, test=backtest, progress=step)
         to = results.publish_forecast(run, found, progress=step)
     if as_json:
         tables = {"forecast": records(found.table), "history": records(found.history)}

@@ -7,12 +7,18 @@ import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
+from urllib.parse import unquote
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from clvseg.errors import ConfigError, nearest
 
 _DURATION = re.compile(r"^\s*(\d+)\s*([dwmy])\s*$")
+# A part of a URL that the environment gives, like ${SHOP_PASSWORD}.
+VARIABLE = re.compile(r"\$\{(\w+)\}")
+_PASSWORD = re.compile(
+    r"://[^:@/]*:([^@]*)@|(?:password|passwd|passphrase|pwd|secret|token)=([^&;]+)", re.IGNORECASE
+)
 _DAYS = {"d": 1.0, "w": 7.0, "m": 365.25 / 12, "y": 365.25}
 
 
@@ -57,6 +63,18 @@ def parse_date(text: str | None, what: str) -> dt.date | None:
         return dt.date.fromisoformat(text) if text else None
     except ValueError:
         raise ConfigError(f"{what} must be a date like 2026-01-31; got '{text}'.") from None
+
+
+def passwords(url: str) -> list[str]:
+    """Passwords that a URL of a database spells out.
+
+    Examples
+    --------
+    >>> passwords("postgresql://me:s3cret@host/shop"), passwords("postgresql://me:${SHOP_PASSWORD}@host/shop")
+    (['s3cret'], [])
+    """
+    found = (match[1] or match[2] for text in (url, unquote(url)) for match in _PASSWORD.finditer(text))
+    return [secret for secret in dict.fromkeys(found) if secret and not VARIABLE.fullmatch(secret)]
 
 
 def _check_duration(text: object) -> object:
@@ -116,10 +134,15 @@ class DataSettings(_Section):
         None, description='such as "spark://host:7077"; default: what Spark\'s own configuration says'
     )
     source: str | None = Field(
-        None, description="path of a CSV or Parquet file (globs allowed), or dataset:NAME"
+        None, description="path of CSV or Parquet files (a folder, or globs), or dataset:NAME"
     )
-    query: str | None = Field(None, description="a DuckDB query that gives the lines, instead of source")
-    database: str | None = Field(None, description="a DuckDB file the query runs in")
+    query: str | None = Field(None, description="a query that gives the lines, instead of source")
+    table: str | None = Field(None, min_length=1, description="a table of the database, instead of query")
+    database: str | None = Field(
+        None,
+        description="where query or table is: a DuckDB file, or a URL like postgresql://host/shop, "
+        "with ${VARIABLE} for what the environment gives",
+    )
     columns: ColumnSettings = ColumnSettings()
     currency: str | None = Field(None, description="currency code, for the report")
     timezone: str = Field("UTC", description="time zone in which a day begins and ends")
@@ -141,16 +164,25 @@ class DataSettings(_Section):
 
     @model_validator(mode="after")
     def _one_source(self) -> DataSettings:
+        for place in (self.source, self.database):
+            if place and passwords(place):
+                raise ValueError("a URL with a password would be kept with the run; write ${VARIABLE} for it")
+        if self.source is not None and "://" in self.source and self.engine == "duckdb":
+            raise ValueError("the URL of a database is set as database, with table or query beside it")
         if self.source is not None and self.query is not None:
             raise ValueError("give source or query, not both")
         if self.spark_master is not None and self.engine != "spark":
             raise ValueError('spark_master needs engine = "spark" beside it')
         if self.database is not None and self.engine == "spark":
             raise ValueError(
-                'database is a DuckDB file; with engine = "spark" the query sees Spark\'s tables'
+                'database is read by DuckDB; with engine = "spark" the query sees Spark\'s tables'
             )
-        if self.database is not None and self.query is None:
-            raise ValueError("database needs query beside it")
+        if self.table is not None and (self.source is not None or self.query is not None):
+            raise ValueError("give one of source, query and table")
+        if self.database is not None and self.query is None and self.table is None:
+            raise ValueError("database needs table or query beside it")
+        if self.table is not None and self.database is None:
+            raise ValueError("table needs database beside it")
         return self
 
 
@@ -493,7 +525,9 @@ class Settings(_Section):
     def _rooted(self, folder: Path) -> Settings:
         def root(text: str | None) -> str | None:
             return (
-                text if text is None or "://" in text or text.startswith("dataset:") else str(folder / text)
+                text
+                if text is None or "://" in text or text.startswith(("dataset:", "${"))
+                else str(folder / text)
             )
 
         data = self.data.model_copy(

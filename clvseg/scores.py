@@ -134,8 +134,8 @@ class Scorer:
 
     @property
     def data_settings(self) -> DataSettings:
-        """How to read a log for this scorer: the fit's columns and policies, no source."""
-        return self.settings.data.model_copy(update={"source": None, "query": None, "database": None})
+        """How to read a log for this scorer: the fit's columns, policies, table and query, no source."""
+        return self.settings.data.model_copy(update={"source": None, "database": None})
 
     def score(
         self,

@@ -53,7 +53,7 @@ def test_all_problems_at_once_with_guesses(tmp_path):
         ("horizon = 26", "a number and a unit"),
         ('name = "a b"', "name"),
         ('[data]\nsource = "a.csv"\nquery = "SELECT 1"', "source or query, not both"),
-        ('[data]\ndatabase = "a.db"', "needs query"),
+        ('[data]\ndatabase = "a.db"', "needs table or query"),
         ('[data.columns]\nprice = "p"', "price needs quantity"),
         ('[data.columns]\nprice = "p"\namount = "a"', "not both"),
         ('[value]\npurchases = "mbg_cnbd_k"\nfitter = "lifetimes"', "lifetimes has no mbg_cnbd_k"),

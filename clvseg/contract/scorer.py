@@ -51,8 +51,8 @@ class ContractScorer:
 
     @property
     def data_settings(self) -> DataSettings:
-        """How to read a table for this scorer: the fit's columns, no source."""
-        return self.settings.data.model_copy(update={"source": None, "query": None, "database": None})
+        """How to read a table for this scorer: the fit's columns, table and query, no source."""
+        return self.settings.data.model_copy(update={"source": None, "database": None})
 
     @property
     def columns(self) -> list[str]:

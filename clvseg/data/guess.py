@@ -10,7 +10,8 @@ import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 
-from clvseg.config import ColumnSettings, Settings
+from clvseg.config import ColumnSettings, DataSettings
+from clvseg.data.databases import is_url
 from clvseg.data.sources import Source, open_source
 from clvseg.data.times import read_times
 from clvseg.errors import ConfigError, DataError
@@ -89,7 +90,7 @@ def _dated(source: Source, taken: set[str]) -> list[str]:
         if column in taken or _NUMBER.search(kind):
             continue
         with contextlib.suppress(DataError):  # text that is no date
-            day = read_times(source.engine, column, kind, Settings().data, source.name).sql
+            day = read_times(source.engine, column, kind, DataSettings(), source.name).sql
             counts = source.engine.row(
                 "look for dates", f"SELECT count(*) AS lines, count({day}) AS dated FROM raw"
             )
@@ -98,15 +99,17 @@ def _dated(source: Source, taken: set[str]) -> list[str]:
     return found
 
 
-def write_settings(source: Path, to: Path) -> None:
+def write_settings(source: str | Path, to: Path, table: str | None = None) -> None:
     """Write a settings file for a log, its columns guessed by name, the time else by its content.
 
     Parameters
     ----------
-    source : Path
-        CSV or Parquet file of transactions.
+    source : str or Path
+        Transactions: CSV or Parquet files, a DuckDB file or the URL of a database.
     to : Path
         Settings file to write.
+    table : str, optional
+        Of the database.
 
     Raises
     ------
@@ -115,12 +118,12 @@ def write_settings(source: Path, to: Path) -> None:
     DataError
         When the log cannot be read.
     """
-    opened = open_source(source, Settings().data)
+    opened = open_source(str(source), DataSettings().model_copy(update={"table": table}))
     types, guess = opened.types, guess_columns(opened.types)
     if "time" not in guess and len(dated := _dated(opened, set(guess.values()))) == 1:
         guess["time"] = dated[0]
-    place = os.path.relpath(source, to.parent)
-    plain = unicodedata.normalize("NFKD", source.stem).encode("ascii", "ignore").decode()
+    place = str(source) if is_url(str(source)) else os.path.relpath(source, to.parent)
+    plain = unicodedata.normalize("NFKD", table or Path(source).stem).encode("ascii", "ignore").decode()
     name = re.sub(r"[^A-Za-z0-9]+", "-", plain).strip("-") or "clvseg"
     lines = [
         f"name = {json.dumps(name)}",
@@ -128,7 +131,11 @@ def write_settings(source: Path, to: Path) -> None:
         "",
         "[data]",
     ]
-    lines += [f"source = {json.dumps(place, ensure_ascii=False)}", '# currency = "EUR"', "", "[data.columns]"]
+    kind = "source" if table is None else "database"
+    lines.append(f"{kind} = {json.dumps(place, ensure_ascii=False)}")
+    if table is not None:
+        lines.append(f"table = {json.dumps(table, ensure_ascii=False)}")
+    lines += ['# currency = "EUR"', "", "[data.columns]"]
     for part in ColumnSettings.model_fields:
         if part in guess:
             lines.append(f"{part} = {json.dumps(guess[part], ensure_ascii=False)}")

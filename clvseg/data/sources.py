@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import glob
 import gzip
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,14 @@ from typing import Any
 import pandas as pd
 
 from clvseg.config import ColumnSettings, DataSettings
+from clvseg.data.databases import is_duckdb, is_url, quoted, read_url
 from clvseg.data.datasets import dataset_columns, load_dataset
 from clvseg.data.engines.duckdb import DuckDBEngine
 from clvseg.data.engines.engine import Engine, text
 from clvseg.errors import DataError, EngineError
 
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
-_FILE_HINT = "give a CSV or Parquet file, or a glob such as folder/*.parquet."
+_FILE_HINT = "give a CSV or Parquet file, a folder of them, or a glob such as folder/*.parquet."
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,9 @@ def open_source(source: Any, settings: DataSettings) -> Source:
     Parameters
     ----------
     source : str, Path, frame, relation or None
-        Path or glob of CSV or Parquet files, ``dataset:NAME``, a pandas, polars or Arrow frame, a DuckDB
-        relation; None takes ``settings.source`` or ``settings.query``.
+        Path, folder or glob of CSV or Parquet files, a DuckDB file or the URL of a database (`settings` name
+        the table or query), ``dataset:NAME``, a pandas, polars or Arrow frame, a DuckDB relation; None takes
+        what `settings` name.
     settings : DataSettings
         The data section.
 
@@ -73,27 +76,47 @@ def open_source(source: Any, settings: DataSettings) -> Source:
         from clvseg.data.spark_sources import open_spark
 
         return open_spark(source, settings)
-    if source is None and settings.query is not None:
-        return _open_query(settings.query, settings)
+    if source is None and (settings.query is not None or settings.table is not None):
+        return _open_database(settings.database, settings)
     if source is None:
         raise DataError("no transactions were given.", hint="set source or query under [data].")
     if isinstance(source, str) and source.startswith("dataset:"):
         frame = load_dataset(source.removeprefix("dataset:"))
         return _show(frame, source, dataset_columns(settings.columns))
+    if isinstance(source, str) and is_url(source):
+        return _open_database(source, settings)
+    if isinstance(source, (str, Path)) and is_duckdb(Path(source)):
+        return _open_database(str(source), settings)
     if isinstance(source, (str, Path)):
         return _open_files(str(source), settings.columns)
     return _open_frame(source, settings.columns)
 
 
-def _open_query(query: str, settings: DataSettings) -> Source:
-    if settings.database is not None:
-        check_readable(Path(settings.database))
-    engine = DuckDBEngine(settings.database)
-    if engine.count_statements("run the query", query) != 1:
-        raise DataError("query must be one SQL statement.", hint='like query = "SELECT * FROM orders".')
-    # Materialised: a query need not give the same lines twice.
-    engine.run("run the query", f"CREATE TEMP TABLE raw AS {query.strip().rstrip(';')}")
-    return Source(engine, "the query", settings.columns, engine.columns("raw"))
+def _open_database(database: str | None, settings: DataSettings) -> Source:
+    query = settings.query.strip().rstrip(";") if settings.query else None
+    if query is None and settings.table is None:
+        raise DataError(
+            "a database holds many tables, and none is named.", hint="set table or query under [data]."
+        )
+    if database is not None and is_url(database):
+        engine = DuckDBEngine()
+        read_url(engine, database, query, settings.table)
+    else:
+        if database is not None:
+            check_readable(Path(database))
+        engine = DuckDBEngine(database)
+        if query is None:
+            table = quoted(settings.table or "")
+            engine.run(f"find {table}", f"CREATE TEMP VIEW raw AS SELECT * FROM {table}")
+        else:
+            if engine.count_statements("run the query", query) != 1:
+                raise DataError(
+                    "query must be one SQL statement.", hint='like query = "SELECT * FROM orders".'
+                )
+            # Materialised: a query need not give the same lines twice.
+            engine.run("run the query", f"CREATE TEMP TABLE raw AS {query}")
+    label = "the query" if query else f"the table {settings.table}"
+    return Source(engine, label, settings.columns, engine.columns("raw"))
 
 
 # Kinds of frame, by module and class: name in messages, whether it can be read only once.
@@ -149,17 +172,18 @@ def _plain(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _open_files(pattern: str, columns: ColumnSettings) -> Source:
     paths = find_files(pattern)
-    label = paths[0].name if len(paths) == 1 else f"{Path(pattern).name} ({len(paths)} files)"
+    label = paths[0].name if len(paths) == 1 else f"{Path(pattern).name} ({len(paths):,} files)"
     heads = [check_readable(path) for path in paths]
     engine = DuckDBEngine()
     parquet = [head[:4] == b"PAR1" for head in heads]
     if any(parquet) and not all(parquet):
         raise DataError(f"{label} mixes Parquet files with others.", hint=_FILE_HINT)
-    files = "[" + ", ".join(text(str(path)) for path in paths) + "]"
     together = ", union_by_name = true" if len(paths) > 1 else ""
+    # Folders named key=value are columns; in CSV files they are text as all the others.
+    together += f", hive_partitioning = {_partitioned(pattern, paths)}"
     encoding = None
     if parquet[0]:
-        reader = f"read_parquet({files}{together})"
+        reader = f"read_parquet({_listed(paths)}{together})"
         try:
             engine.run("open it", f"CREATE TEMP VIEW raw AS SELECT * FROM {reader}")
         except EngineError as error:
@@ -167,24 +191,40 @@ def _open_files(pattern: str, columns: ColumnSettings) -> Source:
                 f"{label} is not a readable Parquet file.", found=error.found, hint=_FILE_HINT
             ) from None
     else:
-        encoding = _open_csv(engine, files, heads[0], together, label)
+        encoding = _open_csv(engine, paths, heads, f"{together}, hive_types_autocast = false", label)
     return Source(engine, label, columns, engine.columns("raw"), not parquet[0], encoding)
 
 
 def find_files(pattern: str) -> list[Path]:
-    """Files of a path or glob."""
+    """Files of a path, a folder or a glob."""
     path = Path(pattern)
     if path.is_dir():
-        inside = sorted(entry.name for entry in path.iterdir())[:3]
-        raise DataError(
-            f"{pattern} is a folder.", found=", ".join(inside) or "nothing in it.", hint=_FILE_HINT
-        )
+        inside = sorted(found for found in path.rglob("*") if found.is_file() and _is_data(path, found))
+        if not inside:
+            raise DataError(f"the folder {pattern} holds no files.", hint=_FILE_HINT)
+        return inside
     if path.exists():
         return [path]
     paths = sorted(Path(found) for found in glob.glob(pattern, recursive=True) if Path(found).is_file())
     if not paths:
         raise DataError(f"there is no file {pattern}.", hint=_FILE_HINT)
     return paths
+
+
+def _is_data(folder: Path, path: Path) -> bool:
+    """Whether a file in a folder is none of the marks and leavings of a writer, like ``_SUCCESS``."""
+    return not any(part.startswith(("_", ".")) for part in path.relative_to(folder).parts)
+
+
+def _partitioned(pattern: str, paths: list[Path]) -> bool:
+    """Whether folders below what was asked for are named key=value."""
+    plain = itertools.takewhile(lambda part: not any(mark in part for mark in "*?["), Path(pattern).parts)
+    above = len(list(plain))
+    return all("=" in "".join(path.parts[above:-1]) for path in paths)
+
+
+def _listed(paths: list[Path]) -> str:
+    return "[" + ", ".join(text(str(path)) for path in paths) + "]"
 
 
 def check_readable(path: Path) -> bytes:
@@ -208,21 +248,27 @@ def check_readable(path: Path) -> bytes:
     return head
 
 
-def _open_csv(engine: DuckDBEngine, files: str, head: bytes, together: str, label: str) -> str:
-    """Read CSV files, the first of which begins with `head`, and tell their encoding."""
-    packed = "gzip" if head.startswith(_GZIP) else "zstd" if head.startswith(_ZSTD) else "auto"
-    if packed == "auto" and b"\x00" in head:
-        raise DataError(f"{label} is not a text file.", hint=_FILE_HINT)
+def _open_csv(engine: DuckDBEngine, paths: list[Path], heads: list[bytes], together: str, label: str) -> str:
+    """Read CSV files that begin with `heads`, each packed in its own way, and tell their encoding."""
+    packed: dict[str, list[Path]] = {}
+    for path, head in zip(paths, heads, strict=True):
+        kind = "gzip" if head.startswith(_GZIP) else "zstd" if head.startswith(_ZSTD) else "none"
+        if kind == "none" and b"\x00" in head:
+            raise DataError(f"{path.name} is not a text file.", hint=_FILE_HINT)
+        packed.setdefault(kind, []).append(path)
     failure = None
     for encoding in ("utf-8", "latin-1"):
-        how = f"{files}, compression = '{packed}', encoding = '{encoding}', strict_mode = true"
+        how = f"encoding = '{encoding}', strict_mode = true"
+        groups = [f"{_listed(files)}, compression = '{kind}', {how}" for kind, files in packed.items()]
         try:
-            delimiter = _delimiter(engine, how)
+            readers = [
+                f"SELECT * FROM read_csv({group}, all_varchar = true, header = true, skip = 0, "
+                f"delim = {text(_delimiter(engine, group))}, quote = '\"', escape = '\"'{together})"
+                for group in groups
+            ]
             # Materialised: a second pass over text costs more than the memory.
             engine.run(
-                "read it",
-                f"CREATE OR REPLACE TEMP TABLE raw AS SELECT * FROM read_csv({how}, all_varchar = true, "
-                f"header = true, skip = 0, delim = {text(delimiter)}, quote = '\"', escape = '\"'{together})",
+                "read it", f"CREATE OR REPLACE TEMP TABLE raw AS {' UNION ALL BY NAME '.join(readers)}"
             )
             return encoding
         except EngineError as error:

@@ -193,7 +193,9 @@ def _log_head(mlflow: Any, run: Run, files: Path) -> Any:
             profile = {name: run.profile[name] for name in _PROFILE if name in run.profile}
             return {**super().to_dict(), "profile": json.dumps(profile)}
 
-    source = LocalArtifactDatasetSource(settings.data.source or settings.data.query or "in memory")
+    source = LocalArtifactDatasetSource(
+        settings.data.source or settings.data.table or settings.data.query or "in memory"
+    )
     schema = Schema([ColSpec(AnyType(), column, required=True) for column in source_columns(settings, run)])
     log = TransactionLog(source, name=settings.name, digest=facts["data_hash"][:8], schema=schema)
     mlflow.log_input(log, context="training")

@@ -55,6 +55,26 @@ def _parquet_glob(frame, folder):
     return f"{folder}/*.parquet"
 
 
+def _hive(frame, folder):
+    parts = frame.assign(year=frame["date"].dt.year, month=frame["date"].dt.month)
+    duckdb.sql(f"COPY (FROM parts) TO '{folder}/log' (FORMAT parquet, PARTITION_BY (year, month))")
+    assert len(parts)
+    (folder / "log" / "_SUCCESS").touch()
+    return folder / "log"
+
+
+def _csv_folder(frame, folder):
+    """As several writers would leave it: each file packed in its own way, one without its ending."""
+    for part, ending in enumerate(("csv", "csv.gz", "csv.zst")):
+        place = folder / "log" / f"writer-{part}"
+        place.mkdir(parents=True)
+        rows = duckdb.from_df(frame[part::3])
+        rows.query("r", f"COPY (FROM r) TO '{place}/a.{ending}' (HEADER)")
+    (folder / "log/writer-1/a.csv.gz").rename(folder / "log/writer-1/a.csv")
+    (folder / "log" / ".a.csv.crc").write_bytes(b"\x00crc")
+    return str(folder / "log")
+
+
 def _relation(frame, folder):
     connection = duckdb.connect()
     connection.register("frame", frame)
@@ -66,7 +86,10 @@ SOURCES = {
     "csv.gz": _csv_gz,
     "csv with semicolons": _csv_semicolon,
     "csv glob": _csv_glob,
+    "csv folder": _csv_folder,
     "parquet": _parquet,
+    "parquet in hive folders": _hive,
+    "glob of hive folders": lambda frame, folder: f"{_hive(frame, folder)}/year=*/*/*.parquet",
     "parquet glob": _parquet_glob,
     "pandas": lambda frame, folder: frame.sample(frac=1.0, random_state=1),
     "polars": lambda frame, folder: pl.from_pandas(frame),
@@ -105,6 +128,15 @@ def test_query_in_a_database(cdnow_frame, settings, expected, tmp_path):
     tx = Transactions.read(None, settings(NAMES, query="SELECT * FROM orders;", database=str(place)))
     _same(tx, expected)
     assert place.read_bytes() == before
+
+
+def test_partitions_are_columns(cdnow_frame, settings, tmp_path):
+    """The folder of a part says the day, as writers do who partition by day."""
+    folder, frame = tmp_path / "orders", cdnow_frame.head(300)
+    duckdb.sql(f"COPY (FROM frame) TO '{folder}' (FORMAT parquet, PARTITION_BY (date))")
+    whole = Transactions.read(frame, settings(NAMES))
+    for source in (folder, f"{folder}/*/*.parquet"):
+        assert Transactions.read(source, settings(NAMES)).hash == whole.hash
 
 
 def test_query_over_files(cdnow_frame, settings, expected, tmp_path):
@@ -204,8 +236,11 @@ def test_missing_file_and_folder(tmp_path):
         Transactions.read(tmp_path / "nowhere.csv")
     with pytest.raises(DataError, match=r"there is no file .*nothing-"):
         Transactions.read(str(tmp_path / "nothing-*.csv"))
+    (tmp_path / "_SUCCESS").touch()
+    with pytest.raises(DataError, match=r"the folder .* holds no files"):
+        Transactions.read(tmp_path)
     (tmp_path / "a.parquet").touch()
-    with pytest.raises(DataError, match=r"is a folder\.\nFound: a.parquet"):
+    with pytest.raises(DataError, match=r"a\.parquet is empty"):
         Transactions.read(tmp_path)
 
 
