@@ -12,8 +12,9 @@ ABOUT = About(
     "A segment is worth acting on when it is large enough, comes out again when customers are drawn anew, "
     "differs from every other segment before and afterwards, and can be reached with a rule, an action and "
     "an owner. Each is measured; what is named here falls short of what [segments.scorecard] asks for.",
-    "Do not plan for the segments named alone: give them the name of a neighbour in [segments.table], raise "
-    "min_share, or ask for fewer clusters.",
+    "Do not plan for the segments named alone: give them the name of the neighbour they are compared with in "
+    "[segments.table], raise min_share, or ask for fewer clusters. They are not joined by themselves: what "
+    "came later is what the segments are judged on, so it may not also make them.",
 )
 
 

@@ -13,7 +13,7 @@ from clvseg.report import words
 from clvseg.report.parts import FULL_WIDTH, HALF_WIDTH, Cell, Figure, Table, rows
 from clvseg.run import Run
 from clvseg.segments.rivals import OURS
-from clvseg.segments.scorecard import EVERYONE, FAIL, PLACED, UNKNOWN
+from clvseg.segments.scorecard import DIFFERENCE, EVERYONE, FAIL, PLACED, UNKNOWN
 
 # Measure -> heading of its column, and how its number is written.
 _COLUMNS: dict[str, tuple[str, Callable[[float], str]]] = {
@@ -44,13 +44,31 @@ def failures(run: Run, segment: str) -> list[str]:
     return card.loc[(card["segment"] == segment) & (card["status"] == FAIL), "measure"].tolist()
 
 
+def most_alike(run: Run, segment: str) -> list[str]:
+    """Which other segments a segment that fails on difference is too much like.
+
+    Parameters
+    ----------
+    run : Run
+        What a fit made.
+    segment : str
+        Its name.
+    """
+    card = run.scorecard
+    mine = (card["segment"] == segment) & (card["criterion"] == DIFFERENCE) & (card["status"] == FAIL)
+    notes = card.loc[mine, "note"].str.removeprefix("against ").str.split(";").str[0]
+    return list(dict.fromkeys(notes[notes != ""]))
+
+
 def earned_sentence(run: Run, segment: str) -> str:
     """Whether a segment has earned its name, in a sentence; empty where nothing was measured."""
     if segment not in set(run.scorecard["segment"]):
         return ""
     short = failures(run, segment)
     if short:
-        return f"Flagged: falls short in {words.listed(short)}; see the scorecard."
+        alike = most_alike(run, segment)
+        told = f", too much like {words.listed([words.quoted(one) for one in alike])}" if alike else ""
+        return f"Flagged: falls short in {words.listed(short)}{told}; see the scorecard."
     return "Passes the scorecard: large enough, stable, different and actionable."
 
 

@@ -1,6 +1,7 @@
 """Segments in the whole job: clusters of behaviour and of what else is known of the customers."""
 
 import json
+import re
 
 import duckdb
 import numpy as np
@@ -31,6 +32,8 @@ method = "kmeans"
 "by hand" = "CASE WHEN orders > 2 THEN 'many' WHEN age > 50 THEN 'few, old' ELSE 'few' END"
 [segments.scorecard]
 reachable = "age > 40 AND region = 'north'"
+later_revenue = 50  # more than segments differ by: all are to be flagged
+later_activity = 3
 [segments.attributes.survey]
 source = "survey.csv"
 as_of = "asked"
@@ -83,6 +86,18 @@ def test_clusters_with_attributes_are_fitted_reported_and_scored(folder, cli, mo
     assert ((told["segment_confidence"] < 0.6) == (told["segment"] == "unsure")).all()
     assert 0 < (told["segment"] == "unsure").sum() < len(told)
     assert "of them are placed, the others are unsure" in page
+    card = run.scorecard[run.scorecard["segment"] != "all segments"]
+    alike = card[(card["criterion"] == "differentiable") & (card["status"] == "fail")]
+    assert len(alike) > 0
+    (doubt,) = run.findings.loc[run.findings["code"] == "CLV020", "found"]
+    earned = {
+        row["segment"]: row["fails"] for row in json.loads(cli("segments", "output/latest", "--json").out)
+    }
+    for row in alike.itertuples():
+        other = row.note.removeprefix("against ").partition(";")[0]
+        assert f"{row.segment}: {row.measure} " in doubt
+        assert row.measure in earned[row.segment]
+        assert re.search(f"Flagged: falls short in [^;]*, too much like [^;]*{re.escape(other)}", page)
     shown = cli("segments", "output/latest", "--scorecard").out
     assert shown.count("actionable, fidelity where attributes are missing: ") == len(run.segments)
     explained = run.rivals[run.rivals["outcome"] == "log later revenue"].set_index("division")
