@@ -676,7 +676,8 @@ TRIALS_CHURN = Table(
     "trials_churn",
     (
         *_TRIAL,
-        Column("log_loss", "float", "nats", "minimised: mean log loss of 'no purchase'"),
+        Column("levelled_log_loss", "float", "nats", "minimised: log loss with the mean probability right"),
+        Column("log_loss", "float", "nats", "mean log loss of 'no purchase'"),
         Column("auc", "float", "0..1", "area under the ROC curve"),
         Column(
             "calibration_error", "float", "0..1", "15 equal-count bins, weighted mean |predicted - observed|"

@@ -281,10 +281,18 @@ def _compare(panel: Panel, gone: FloatArray, start: FloatArray, mixed: FloatArra
     gained = np.empty(len(gone))
     for position in range(len(panel.origins)):
         here = panel.origin == position
-        mean = float(np.clip(gone[here].mean(), _EDGE, 1 - _EDGE))
-        losses = [
-            np.logaddexp(0, values + _shift(values, mean)) - gone[here] * (values + _shift(values, mean))
-            for values in (start[here], mixed[here])
-        ]
-        gained[here] = losses[0] - losses[1]
+        gained[here] = log_losses(gone[here], start[here]) - log_losses(gone[here], mixed[here])
     return sureness(panel, gained)
+
+
+def log_losses(gone: FloatArray, logits: FloatArray) -> FloatArray:
+    """Log loss of each customer, all logits moved alike so that the mean probability is the share gone.
+
+    Examples
+    --------
+    >>> gone = np.array([1.0, 0.0, 0.0])
+    >>> log_losses(gone, np.zeros(3)).round(4)
+    array([1.0986, 0.4055, 0.4055])
+    """
+    logits = logits + _shift(logits, float(np.clip(gone.mean(), _EDGE, 1 - _EDGE)))
+    return np.logaddexp(0, logits) - gone * logits

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from scipy.special import logit
 
 from clvseg.boosting import Boosting, FloatArray, Panel
 from clvseg.churn import model as churn
@@ -54,7 +55,7 @@ class Target:
     name : {"value", "churn"}
     loss : str
         What is minimised, a mean over customers: the Tweedie deviance of values relative to their mean
-        with the total right, or the log loss.
+        with the total right, or the log loss with the share that left right: the level is not boosting's.
     metrics : dict of str to callable
         Columns of the leaderboard that are measured beside it.
     too_few : callable
@@ -100,7 +101,7 @@ def _judge_churn(fold: Fold, boosting: Boosting, seed: int) -> tuple[FloatArray,
     model = churn.ChurnModel(seed, boosting).fit(fold.panel)
     predicted = np.clip(model.predict_proba(fold.panel.current)[:, 1], _EDGE, 1 - _EDGE)
     gone = 1.0 - fold.outcome["active"].to_numpy(dtype=np.float64)
-    return -np.log(np.where(gone == 1, predicted, 1 - predicted)), gone, predicted
+    return churn.log_losses(gone, logit(predicted)), gone, predicted
 
 
 TARGETS = (
@@ -113,8 +114,12 @@ TARGETS = (
     ),
     Target(
         "churn",
-        "log_loss",
-        {"auc": metrics.roc_auc, "calibration_error": metrics.calibration_error},
+        "levelled_log_loss",
+        {
+            "log_loss": metrics.log_loss,
+            "auc": metrics.roc_auc,
+            "calibration_error": metrics.calibration_error,
+        },
         churn.too_few,
         _judge_churn,
     ),

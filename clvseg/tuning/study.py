@@ -21,6 +21,7 @@ from clvseg.tuning.folds import Fold, Target
 
 _STARTUP = 10  # trials at random before the sampler learns from them
 _MIN_FOR_IMPORTANCES = 10
+_MIN_CUTOFFS = 2  # one period says nothing of the next
 _DIGITS = 3
 _SPACE: dict[str, tuple[float, float, bool]] = {
     "num_leaves": (4, 64, True),
@@ -156,15 +157,16 @@ class Search:
         """The best trial beside the settings in use, customer by customer; see `check_tuning`."""
         finished, best = self.finished, self.best()
         chosen = self.settings_of(best)
-        gain, error = 0.0, 0.0
-        if best:
-            pairs = [
-                [self.target.measure(fold, one, self.seed)[0] for one in (self.own, chosen)]
-                for fold in self.folds
-            ]
-            gain, error = _gain([fold.panel.current.index for fold in self.folds], pairs)
         # The best of many is compared: each trial has its part of the 5 %.
-        width = error * float(norm.ppf(1 - 0.025 / max(len(finished) - 1, 1)))
+        factor = float(norm.ppf(1 - 0.025 / max(len(finished) - 1, 1)))
+        customers = [fold.panel.current.index for fold in self.folds]
+        pairs = [
+            [self.target.measure(fold, one, self.seed)[0] for one in (self.own, chosen)]
+            for fold in (self.folds if best else ())
+        ]
+        gain, error = _gain(customers, pairs) if best else (0.0, 0.0)
+        alone = [_gain([index], [pair]) for index, pair in zip(customers, pairs, strict=bool(best))]
+        surely = sum(one - factor * its_error > 0 for one, its_error in alone)
         measures = {"own": self._named(_means(finished[0].user_attrs["cutoffs"]))} | {
             "tuned": self._named(_means(finished[best].user_attrs["cutoffs"]))
         }
@@ -175,9 +177,11 @@ class Search:
             "best": best,
             "own_loss": float(finished[0].value or 0.0),
             "gain": gain,
-            "low": gain - width,
-            "high": gain + width,
-            "better": gain - width > 0,
+            "low": gain - factor * error,
+            "high": gain + factor * error,
+            "gains": [one for one, _ in alone],
+            "surely": surely,
+            "better": surely == len(self.folds) >= _MIN_CUTOFFS,
             "settings": chosen.model_dump(),
             "cutoffs": [fold.cutoff.isoformat() for fold in self.folds],
             **measures,

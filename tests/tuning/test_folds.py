@@ -5,6 +5,7 @@ import datetime as dt
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import expit, logit
 
 from clvseg.boosting import Boosting
 from clvseg.config import BoostingSettings
@@ -57,11 +58,14 @@ def test_nothing_after_the_held_back_cutoff_changes_a_fold(folds, transactions, 
 
 
 def test_the_losses_are_those_of_the_fitted_models(folds):
-    losses, measured = CHURN.measure(folds[0], BASE, 1)
+    levelled, measured = CHURN.measure(folds[0], BASE, 1)
     gone = 1 - folds[0].outcome["active"].to_numpy()
     _, _, predicted = CHURN.judge(folds[0], Boosting(**BASE.model_dump()), 1)
-    assert losses.shape == gone.shape
     assert measured["log_loss"] == pytest.approx(log_loss(gone, predicted), rel=1e-12)
+    # A wrong mean costs nothing: the least log loss over all shifts of the logits.
+    shifted = [log_loss(gone, expit(logit(predicted) + shift)) for shift in np.linspace(-2, 2, 2001)]
+    assert levelled.mean() == pytest.approx(min(shifted), abs=1e-6)
+    assert levelled.mean() == measured["levelled_log_loss"] < measured["log_loss"]
     losses, measured = VALUE.measure(folds[0], BASE, 1)
     _, actual, predicted = VALUE.judge(folds[0], Boosting(**BASE.model_dump()), 1)
     for scale in (1.0, 7.0):  # the level is not boosting's: a wrong total costs nothing here

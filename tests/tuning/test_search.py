@@ -116,7 +116,7 @@ def test_each_trial_is_a_run_below_one_parent_with_the_leaderboards_metrics(fold
     assert parent.info.status == "FINISHED"
     assert set(trials) == {f"{name} {i}" for name in ("value", "churn") for i in range(TRIALS)}
     known = {f"value_{name}" for name in LEADERBOARD_VALUE.names} | {"value_deviance"}
-    known |= {f"churn_{name}" for name in LEADERBOARD_CHURN.names}
+    known |= {f"churn_{name}" for name in LEADERBOARD_CHURN.names} | {"churn_levelled_log_loss"}
     for name, run in trials.items():
         target, number = name.split()
         row = resumed[f"trials_{target}"][int(number)]
@@ -131,7 +131,7 @@ def test_each_trial_is_a_run_below_one_parent_with_the_leaderboards_metrics(fold
 
 
 def test_the_first_trial_are_the_settings_in_use_and_the_choice_is_never_worse(tuned, settings):
-    for target, loss in (("value", "deviance"), ("churn", "log_loss")):
+    for target, loss in (("value", "deviance"), ("churn", "levelled_log_loss")):
         trials, facts = getattr(tuned, f"trials_{target}"), tuned.facts[target]
         own = getattr(settings, target).boosting.model_dump()
         assert trials.loc[0, list(own)].to_dict() == own
@@ -158,6 +158,8 @@ def test_settings_that_are_surely_better_are_found_written_and_run(resumed, fold
     found = resumed["facts"]["churn"]
     assert found["better"]
     assert 0 < found["low"] < found["gain"]
+    assert found["surely"] == len(found["gains"]) == len(found["cutoffs"]) == 2
+    assert found["gain"] == pytest.approx(sum(found["gains"]) / 2)
     after = Settings.read(folder / "shop.tuned.toml")
     assert after.churn.boosting.model_dump() == resumed["settings"]["churn"] == found["settings"]
     assert after.churn.boosting.min_data_in_leaf < 100_000
