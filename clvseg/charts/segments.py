@@ -287,7 +287,7 @@ def customer_map(frame: pd.DataFrame, *, title: str, note: str, width: int = 470
         Width of the picture in pixels.
     """
     bare = alt.Axis(labels=False, ticks=False, grid=False, domain=False)
-    dots = alt.Chart(frame).mark_circle(opacity=0.8, size=30)  # too many to speak one by one
+    dots = alt.Chart(frame).mark_circle(opacity=0.8, size=14)  # too many to speak one by one
     dots = dots.encode(
         x=alt.X("across:Q", title=None, axis=bare).scale(zero=False),
         y=alt.Y("up:Q", title=None, axis=bare).scale(zero=False),

@@ -154,7 +154,7 @@ def _rivals() -> pd.DataFrame:
 
 
 def _maps(rng: np.random.Generator, scores: pd.DataFrame) -> pd.DataFrame:
-    sample = scores[["segment", "predicted_value", "churn_probability"]].iloc[:100].reset_index(drop=True)
+    sample = scores[["segment", "predicted_value", "churn_probability"]].iloc[:1_000].reset_index(drop=True)
     return frames.MAPS.conform(
         sample.assign(
             **{name: rng.normal(size=len(sample)) for name in ("pca_1", "pca_2", "tsne_1", "tsne_2")}

@@ -219,7 +219,7 @@ def test_a_failed_write_leaves_nothing(run: Run, tmp_path: Path, monkeypatch: py
     def fail(self: Path, target: Path) -> None:
         raise OSError("no")
 
-    monkeypatch.setattr("clvseg.report.html._page", lambda run, drawn: "half")
+    monkeypatch.setattr("clvseg.report.html._page", lambda run, drawn, moves: "half")
     monkeypatch.setattr(Path, "replace", fail)
     with pytest.raises(OSError, match="no"):
         write_report(run, tmp_path / "report.html")

@@ -85,7 +85,7 @@ def test_maps_keep_kinds_apart_and_are_the_same_again():
     people = people.assign(predicted_value=1.0, churn_probability=0.5)
     segment = pd.Series(kind.astype(str))
     found = customer_maps(people, segment, ("a", "b", "c"), 1)
-    assert len(found) == 100
+    assert len(found) == 700
     pd.testing.assert_frame_equal(found, customer_maps(people, segment, ("a", "b", "c"), 1))
     for name in ("pca", "tsne"):
         place = found[[f"{name}_1", f"{name}_2"]].to_numpy()
