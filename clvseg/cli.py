@@ -541,24 +541,23 @@ def _read(path: Path) -> Any:
 
 @contextmanager
 def _progress() -> Iterator[Step]:
-    """A line per step on stderr with its time; a live spinner where stderr is a terminal."""
-    import time
-
+    """A line per step on stderr with its time and memory; a live spinner where stderr is a terminal."""
     from rich.console import Console
 
+    from clvseg.metering import Meter
+
     console = Console(stderr=True, highlight=False)
-    state: dict[str, Any] = {"title": None, "start": 0.0}
 
     def close() -> None:
-        if state["title"] is not None:
-            console.print(f"[dim]{time.monotonic() - state['start']:6.1f} s[/]  {state['title']}")
+        meter.table()
+        for done in meter.steps[-1:]:
+            console.print(f"[dim]{done.seconds:6.1f} s {done.peak_memory_mb:7,.0f} MB[/]  {done.title}")
 
-    with console.status("Starting") as status:
+    with console.status("Starting") as status, Meter(status.update) as meter:
 
         def step(title: str) -> None:
             close()
-            state.update(title=title, start=time.monotonic())
-            status.update(title)
+            meter(title)
 
         yield step
         close()

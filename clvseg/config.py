@@ -143,6 +143,11 @@ class DataSettings(_Section):
         description="where query or table is: a DuckDB file, or a URL like postgresql://host/shop, "
         "with ${VARIABLE} for what the environment gives",
     )
+    memory_limit: str | None = Field(
+        None,
+        pattern=r"^\d+(\.\d+)? ?[KMGT]i?B$",
+        description='what the engine may hold in memory, like "4GB"; default: 80 % of the machine\'s',
+    )
     columns: ColumnSettings = ColumnSettings()
     currency: str | None = Field(None, description="currency code, for the report")
     timezone: str = Field("UTC", description="time zone in which a day begins and ends")
@@ -173,6 +178,8 @@ class DataSettings(_Section):
             raise ValueError("give source or query, not both")
         if self.spark_master is not None and self.engine != "spark":
             raise ValueError('spark_master needs engine = "spark" beside it')
+        if self.memory_limit is not None and self.engine == "spark":
+            raise ValueError("memory_limit is DuckDB's; Spark's memory is set in its own configuration")
         if self.database is not None and self.engine == "spark":
             raise ValueError(
                 'database is read by DuckDB; with engine = "spark" the query sees Spark\'s tables'

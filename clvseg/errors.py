@@ -6,6 +6,7 @@
     ├── DataError               the transactions cannot be used (also a ValueError)
     │   └── MissingColumnsError a mapped column is not there
     ├── ConfigError             a setting is unknown, missing or out of range (also a ValueError)
+    ├── CapacityError           memory or disk do not suffice
     ├── EngineError             the data engine refused a query; carries its purpose and SQL
     └── ConvergenceError        no usable fit could be found
 
@@ -106,6 +107,10 @@ class EngineError(ClvsegError):
         self.sql = sql
         self.cause = cause
         super().__init__(f"The engine could not {purpose}.", found=cause.strip().splitlines()[0])
+
+
+class CapacityError(ClvsegError):
+    """Memory or disk do not suffice for what was asked."""
 
 
 class ConvergenceError(ClvsegError):

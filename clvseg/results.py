@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from clvseg.config import ForecastSettings, Settings, parse_date
 from clvseg.errors import ClvsegError, ConfigError, DataError, nearest
+from clvseg.metering import Meter
 from clvseg.monitoring import Drift, History, Movement
 from clvseg.run import Run
 
@@ -79,6 +80,11 @@ def publish(run: Run, *, progress: Callable[[str], None] = _silent) -> Published
     ClvsegError
         When the MLflow store cannot be reached; the files are complete by then.
     """
+    with Meter(progress) as meter:
+        return _publish(run, meter)
+
+
+def _publish(run: Run, progress: Meter) -> Published:
     root = require_writable(run.settings)
     progress("Writing scores, segments and report")
     folder = _write_folder(run, root)
@@ -94,7 +100,7 @@ def publish(run: Run, *, progress: Callable[[str], None] = _silent) -> Published
     progress("Logging the run and its model in MLflow")
     from clvseg import tracking
 
-    logged = tracking.log_run(run, folder)
+    logged = tracking.log_run(run, folder, progress)
     return Published(
         **places,
         run_id=logged.run_id,

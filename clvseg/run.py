@@ -51,6 +51,7 @@ class Run:
         rows in use pass every gate of :mod:`clvseg.evaluation.gates` at ``cutoff``; ``value`` and
         ``churn``: the same of each; ``champion_value`` and ``champion_churn``: the row that would be
         chosen, None where no row passes), ``cutoffs`` and ``left_out`` (see :class:`clvseg.judging.Judged`).
+        ``steps``: what each step of the fit took, see :meth:`clvseg.metering.Meter.table`.
     profile : dict
         Counts of what was read, dropped, merged and netted.
     models : dict

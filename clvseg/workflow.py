@@ -23,6 +23,7 @@ from clvseg.errors import ConfigError, DataError
 from clvseg.evaluation.returning import returns_table
 from clvseg.judging import Judged, Step, judge
 from clvseg.learning import MODEL_NAMES, Learned, learn, refit
+from clvseg.metering import Meter
 from clvseg.monitoring import Drift, History, learn_reference, measure_contract_drift, measure_drift
 from clvseg.monitoring.drift import SCORES as SCORE_COLUMNS
 from clvseg.monitoring.reference import Reference
@@ -69,8 +70,13 @@ def fit(settings: Settings, source: Any = None, *, progress: Step = _silent) -> 
     ConvergenceError
         When no purchase or spend model can be fitted.
     """
-    if settings.churn.label is not None:
-        return contractual.fit(settings, source, progress)
+    with Meter(progress) as meter:
+        make = _fit if settings.churn.label is None else contractual.fit
+        run = make(settings, source, meter)
+    return replace(run, facts=run.facts | {"steps": meter.table()})
+
+
+def _fit(settings: Settings, source: Any, progress: Step) -> Run:
     transactions = _open(settings, source, progress)
     settings = _with_columns(settings, transactions)
     as_of = transactions.last_day

@@ -471,6 +471,23 @@ def test_mlflow_keeps_settings_metrics_and_candidates(run, published, store):
     assert all(set(child.data.metrics) <= metrics for child in children)
 
 
+def test_every_step_has_its_time_and_memory(run, published, store):
+    """In the run's facts those of the fit; in MLflow those of writing and logging too."""
+    steps = {row["step"]: row for row in run.facts["steps"]}
+    assert list(steps)[:4] == [
+        "reading_the_transactions",
+        "checking_the_data",
+        "judging",
+        "measuring_the_accuracy_beside_lifetimes_and_the_naive_rows",
+    ]
+    assert all(row["seconds"] >= 0 and 50 < row["peak_memory_mb"] < 50_000 for row in steps.values())
+    assert steps["judging"]["seconds"] > 0.1
+    logged = store.MlflowClient().get_run(published.run_id).data.metrics
+    for step in (*steps, "writing_scores_segments_and_report", "logging_the_run_and_its_model_in_mlflow"):
+        assert logged[f"seconds/{step}"] >= 0
+        assert logged[f"peak_memory_mb/{step}"] > 50
+
+
 def test_mlflow_has_no_rows_of_single_customers_and_no_pickle(published, store, folder):
     artifacts = [path for path in (folder / "mlruns" / "artifacts").rglob("*") if path.is_file()]
     assert any(path.name == "report.html" for path in artifacts)

@@ -82,14 +82,15 @@ def open_source(source: Any, settings: DataSettings) -> Source:
         raise DataError("no transactions were given.", hint="set source or query under [data].")
     if isinstance(source, str) and source.startswith("dataset:"):
         frame = load_dataset(source.removeprefix("dataset:"))
-        return _show(frame, source, dataset_columns(settings.columns))
+        known = settings.model_copy(update={"columns": dataset_columns(settings.columns)})
+        return _show(frame, source, known)
     if isinstance(source, str) and is_url(source):
         return _open_database(source, settings)
     if isinstance(source, (str, Path)) and is_duckdb(Path(source)):
         return _open_database(str(source), settings)
     if isinstance(source, (str, Path)):
-        return _open_files(str(source), settings.columns)
-    return _open_frame(source, settings.columns)
+        return _open_files(str(source), settings)
+    return _open_frame(source, settings)
 
 
 def _open_database(database: str | None, settings: DataSettings) -> Source:
@@ -99,12 +100,12 @@ def _open_database(database: str | None, settings: DataSettings) -> Source:
             "a database holds many tables, and none is named.", hint="set table or query under [data]."
         )
     if database is not None and is_url(database):
-        engine = DuckDBEngine()
+        engine = DuckDBEngine(memory_limit=settings.memory_limit)
         read_url(engine, database, query, settings.table)
     else:
         if database is not None:
             check_readable(Path(database))
-        engine = DuckDBEngine(database)
+        engine = DuckDBEngine(database, settings.memory_limit)
         if query is None:
             table = quoted(settings.table or "")
             engine.run(f"find {table}", f"CREATE TEMP VIEW raw AS SELECT * FROM {table}")
@@ -132,7 +133,7 @@ _FRAMES = {
 }
 
 
-def _open_frame(frame: Any, columns: ColumnSettings) -> Source:
+def _open_frame(frame: Any, settings: DataSettings) -> Source:
     kind = (type(frame).__module__.partition(".")[0], type(frame).__qualname__)
     if kind not in _FRAMES:
         raise DataError(
@@ -140,12 +141,12 @@ def _open_frame(frame: Any, columns: ColumnSettings) -> Source:
             hint="give a path, a pandas, polars or Arrow frame, or a DuckDB relation.",
         )
     label, once = _FRAMES[kind]
-    return _show(_plain(frame) if kind[0] == "pandas" else frame, label, columns, once)
+    return _show(_plain(frame) if kind[0] == "pandas" else frame, label, settings, once)
 
 
-def _show(frame: Any, label: str, columns: ColumnSettings, once: bool = False) -> Source:
+def _show(frame: Any, label: str, settings: DataSettings, once: bool = False) -> Source:
     """Let the engine see a frame as ``raw``."""
-    engine = DuckDBEngine()
+    engine = DuckDBEngine(memory_limit=settings.memory_limit)
     try:
         engine.register(f"read {label}", "given", frame)
         what = "TABLE" if once else "VIEW"
@@ -154,7 +155,7 @@ def _show(frame: Any, label: str, columns: ColumnSettings, once: bool = False) -
         raise DataError(
             f"cannot read {label}.", found=error.found, hint="leave that column out or convert it."
         ) from None
-    return Source(engine, label, columns, engine.columns("raw"))
+    return Source(engine, label, settings.columns, engine.columns("raw"))
 
 
 def _plain(frame: pd.DataFrame) -> pd.DataFrame:
@@ -170,11 +171,11 @@ def _plain(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.set_axis(names, axis=1)
 
 
-def _open_files(pattern: str, columns: ColumnSettings) -> Source:
+def _open_files(pattern: str, settings: DataSettings) -> Source:
     paths = find_files(pattern)
     label = paths[0].name if len(paths) == 1 else f"{Path(pattern).name} ({len(paths):,} files)"
     heads = [check_readable(path) for path in paths]
-    engine = DuckDBEngine()
+    engine = DuckDBEngine(memory_limit=settings.memory_limit)
     parquet = [head[:4] == b"PAR1" for head in heads]
     if any(parquet) and not all(parquet):
         raise DataError(f"{label} mixes Parquet files with others.", hint=_FILE_HINT)
@@ -192,7 +193,7 @@ def _open_files(pattern: str, columns: ColumnSettings) -> Source:
             ) from None
     else:
         encoding = _open_csv(engine, paths, heads, f"{together}, hive_types_autocast = false", label)
-    return Source(engine, label, columns, engine.columns("raw"), not parquet[0], encoding)
+    return Source(engine, label, settings.columns, engine.columns("raw"), not parquet[0], encoding)
 
 
 def find_files(pattern: str) -> list[Path]:

@@ -121,6 +121,9 @@ def compare_runs(names: Sequence[str], store: str | None = None) -> Comparison:
     metrics = pd.DataFrame({name: pd.Series(run.metrics, dtype="float64") for name, run in named.items()})
     order = [*(name for name in _FIRST if name in metrics.index), *sorted(set(metrics.index) - set(_FIRST))]
     metrics = metrics.loc[order]
+    # What writing and logging took is known of runs in the store only.
+    taken = metrics.index.str.startswith(("seconds/", "peak_memory_mb/"))
+    metrics = metrics[~taken | metrics.notna().all(axis=1)].copy()
     for title in titles[1:]:
         metrics[f"{title} - {titles[0]}"] = metrics[title] - metrics[titles[0]]
     texts = pd.DataFrame({name: pd.Series(run.settings, dtype="str") for name, run in named.items()})

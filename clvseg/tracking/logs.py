@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from clvseg.config import Settings
+from clvseg.metering import Meter, metrics
 from clvseg.run import PRIVATE, Run, table_names
 from clvseg.tracking.card import model_card
 from clvseg.tracking.contract import contract_card, contract_metrics, promote_contract
@@ -43,7 +44,7 @@ class Logged:
     decision: str | None
 
 
-def log_run(run: Run, files: Path) -> Logged:
+def log_run(run: Run, files: Path, meter: Meter | None = None) -> Logged:
     """Log a run and register its model.
 
     Parameters
@@ -52,6 +53,8 @@ def log_run(run: Run, files: Path) -> Logged:
         What was fitted.
     files : Path
         The run's folder, for its ``report.html`` and ``charts/``; rows about single customers stay out.
+    meter : Meter, optional
+        Of the steps after the fit, whose time and memory are logged with those of the fit.
 
     Returns
     -------
@@ -76,6 +79,8 @@ def log_run(run: Run, files: Path) -> Logged:
                 choose = promote_contract if run.contractual else promote
                 decision = choose(mlflow, run, parent.info.run_id, model.registered_model_version)
             _log_candidates(mlflow, run, experiment, holdout)
+            if meter is not None:
+                mlflow.log_metrics(metrics(meter.table()))
     return Logged(parent.info.run_id, uri, str(model.model_uri), ui_command(uri), decision)
 
 
@@ -88,7 +93,7 @@ def run_metrics(run: Run) -> dict[str, float]:
         What was fitted.
     """
     if run.contractual:
-        return contract_metrics(run)
+        return contract_metrics(run) | metrics(run.facts.get("steps", []))
     facts, total = run.facts, run.facts["total"]
     counts = {f"data.{k}": float(v) for k, v in run.profile.items() if isinstance(v, int | float)}
     return {
@@ -108,6 +113,7 @@ def run_metrics(run: Run) -> dict[str, float]:
         "findings_serious": float((run.findings["severity"] == "serious").sum()),
         **_row_metrics(run.leaderboard_value, "value", facts["model_value"]),
         **_row_metrics(run.leaderboard_churn, "churn", facts["model_churn"]),
+        **metrics(facts.get("steps", [])),
     }
 
 

@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import duckdb
 import pandas as pd
+import psutil
 
 from clvseg.data.engines.engine import name, text
-from clvseg.errors import EngineError
+from clvseg.errors import CapacityError, EngineError
+
+_SPILL = "clvseg-spill-"
+# What DuckDB says when its folder for what does not fit into memory is full.
+_DISK = ("No space left", "max_temp_directory_size", "File too large")
+
+
+def _spill_folder() -> Path:
+    """A name for a session's own folder; those of processes that were killed are removed."""
+    parent = Path(tempfile.gettempdir())
+    for left in parent.glob(f"{_SPILL}*"):
+        pid = left.name.removeprefix(_SPILL).partition("-")[0]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
+    return parent / f"{_SPILL}{os.getpid()}-{uuid4().hex[:8]}"
 
 
 class DuckDBEngine:
@@ -22,18 +40,26 @@ class DuckDBEngine:
     ----------
     database : str or Path, optional
         A DuckDB file that queries see; attached read-only.
+    memory_limit : str, optional
+        What DuckDB may hold in memory, such as ``"4GB"``; the rest goes to a folder of its own below the
+        system's temporary one (``TMPDIR``), which ends with the session. Default: 80 % of the machine's.
 
     Raises
     ------
     EngineError
         When the file cannot be opened as a DuckDB database.
+    CapacityError
+        From any method, when memory limit or disk do not suffice.
     """
 
-    def __init__(self, database: str | Path | None = None) -> None:
-        spill = os.path.join(tempfile.gettempdir(), f"clvseg-{os.getpid()}")
-        self._connection = duckdb.connect(
-            config={"temp_directory": spill, "autoinstall_known_extensions": False}
-        )
+    def __init__(self, database: str | Path | None = None, memory_limit: str | None = None) -> None:
+        self._limit = memory_limit
+        self._spill = _spill_folder()
+        config: dict[str, Any] = {"temp_directory": str(self._spill), "autoinstall_known_extensions": False}
+        self._connection = duckdb.connect(config=config)
+        weakref.finalize(self, shutil.rmtree, self._spill, ignore_errors=True)
+        if memory_limit is not None:
+            self.run("bound its memory", f"SET memory_limit = {text(memory_limit)}")
         self.run("set the time zone", "SET TimeZone = 'UTC'")
         if database is not None:
             self.run(f"open {Path(database).name}", f"ATTACH {text(str(database))} AS source (READ_ONLY)")
@@ -59,7 +85,7 @@ class DuckDBEngine:
         try:
             return self._connection.execute(sql, list(parameters))
         except (duckdb.Error, RuntimeError, OSError) as error:
-            raise EngineError(purpose, sql, str(error)) from None
+            raise self._refusal(purpose, sql, error) from None
 
     def frame(self, purpose: str, sql: str, parameters: Sequence[Any] = ()) -> pd.DataFrame:
         """Return the result of a query as a frame."""
@@ -67,7 +93,7 @@ class DuckDBEngine:
         try:
             return result.df()
         except (duckdb.Error, RuntimeError) as error:
-            raise EngineError(purpose, sql, str(error)) from None
+            raise self._refusal(purpose, sql, error) from None
 
     def rows(self, purpose: str, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """Return the result of a small query as dictionaries."""
@@ -76,7 +102,7 @@ class DuckDBEngine:
             names = [column[0] for column in result.description or ()]
             return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
         except (duckdb.Error, RuntimeError) as error:
-            raise EngineError(purpose, sql, str(error)) from None
+            raise self._refusal(purpose, sql, error) from None
 
     def row(self, purpose: str, sql: str, parameters: Sequence[Any] = ()) -> dict[str, Any]:
         """Return the only row of a query as a dictionary."""
@@ -87,7 +113,7 @@ class DuckDBEngine:
         try:
             return len(self._connection.extract_statements(sql))
         except duckdb.Error as error:
-            raise EngineError(purpose, sql, str(error)) from None
+            raise self._refusal(purpose, sql, error) from None
 
     def register(self, purpose: str, name: str, frame: Any) -> None:
         """Let queries see a pandas, polars or Arrow object, or another session's relation, under a name."""
@@ -96,7 +122,7 @@ class DuckDBEngine:
                 frame = frame.to_arrow_reader()
             self._connection.register(name, frame)
         except (duckdb.Error, RuntimeError, TypeError, ValueError) as error:
-            raise EngineError(purpose, name, str(error)) from None
+            raise self._refusal(purpose, name, error) from None
 
     def drop(self, table: str) -> None:
         """Forget a table, a view or an object that :meth:`register` showed."""
@@ -105,6 +131,24 @@ class DuckDBEngine:
         )
         self.run(f"forget {table}", f"DROP {'VIEW' if views else 'TABLE'} IF EXISTS {name(table)}")
         self._connection.unregister(table)
+
+    def _refusal(self, purpose: str, sql: str, error: Exception) -> EngineError | CapacityError:
+        cause = str(error).strip()
+        first = cause.splitlines()[0] if cause else type(error).__name__
+        if any(words in cause for words in _DISK):
+            return CapacityError(
+                f"there is no room on the disk to {purpose}.",
+                found=first,
+                hint=f"free some in {self._spill.parent}, or set TMPDIR to a folder on a larger disk.",
+            )
+        if isinstance(error, duckdb.OutOfMemoryException):
+            limit = f"memory_limit = {self._limit}" if self._limit else "the memory of this machine"
+            return CapacityError(
+                f"{limit} does not suffice to {purpose}.",
+                found=first,
+                hint="set a larger memory_limit under [data], or close other programs.",
+            )
+        return EngineError(purpose, sql, cause)
 
     def columns(self, table: str) -> dict[str, str]:
         """Return the columns of a table and their DuckDB types, in order."""
