@@ -29,8 +29,9 @@ def case(request) -> tuple[str, Run]:
     return request.param, workflow.fit(Settings.make({"horizon": horizon}), log)
 
 
-def test_it_ends_with_every_number_finite(case):
-    _, run = case
+def test_it_ends_with_everybody_scored_and_every_number_finite(case):
+    name, run = case
+    assert len(run.scores) == LOGS[name][0]["customers"]
     for name in table_names():
         table: pd.DataFrame = getattr(run, name)
         assert not table.isna().to_numpy().any(), name

@@ -523,16 +523,6 @@ def test_lifetimes_as_fitter(tmp_path, run):
     np.testing.assert_allclose(other.scores["expected_purchases"], expected, rtol=0.01, atol=1e-4)
 
 
-def test_too_little_data_degrades_with_findings(tmp_path):
-    from clvseg.data.simulate import simulate_transactions
-
-    log = simulate_transactions(60, days=120, acquisition_days=60, seed=3)
-    small = clvseg.fit(Settings.make({"horizon": "8w", "output": str(tmp_path)}), log)
-    assert {"CLV002", "CLV005", "CLV015"} <= set(small.findings["code"])
-    assert len(small.scores) == 60
-    assert not small.scores.isna().any().any()
-
-
 def test_a_store_that_cannot_be_written_is_said_and_the_files_are_complete(run, tmp_path, monkeypatch):
     (tmp_path / "mlruns").write_text("a file where the store's folder should be")
     monkeypatch.chdir(tmp_path)

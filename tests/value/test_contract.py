@@ -186,8 +186,9 @@ def test_odd_summaries_give_sane_predictions(kind, rows):
     model = kind().fit(summary)
     assert model.fit_report_.status in ("converged", "at bound", "not identified")
     assert (model.fit_report_.status == "converged") == bool(model.fit_report_.standard_errors)
+    distinct = summary.drop_duplicates()
     for days in HORIZONS:
-        assert_sane(model, summary, days)
+        assert_sane(model, distinct, days)
         assert 0 <= model.expected_purchases_new(days) < np.inf
 
 

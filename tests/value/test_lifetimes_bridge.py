@@ -19,7 +19,9 @@ PAGE = Path(__file__).parents[2] / "experiments" / "coming_from_lifetimes" / "RE
 
 @pytest.mark.parametrize(("kind", "model"), list(bridge.MODELS.items()))
 def test_lifetimes_finds_the_same_optimum(cdnow_days, kind, model):
-    theirs, ours = bridge.fit_with_lifetimes(kind, cdnow_days), model().fit(cdnow_days)
+    """On every fourth customer: lifetimes' time grows with their number, its optimum is as sharp."""
+    some = cdnow_days.iloc[::4]
+    theirs, ours = bridge.fit_with_lifetimes(kind, some), model().fit(some)
     assert type(theirs) is model
     assert theirs.penalizer_ == 0
     assert ours.fit_report_.log_likelihood >= theirs.fit_report_.log_likelihood - 1e-6

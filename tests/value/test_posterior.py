@@ -64,7 +64,7 @@ def test_the_prior_is_what_is_left_without_data():
     one = pd.DataFrame({"frequency": [2], "monetary_value": [10.0]})
     model = GammaGammaModel().fit(one)
     assert model.covariance_ is None
-    found = sample_posterior(model, one, seed=1, most=2_000)
+    found = sample_posterior(model, one, seed=1, most=1_000)
     assert np.isfinite(found.draws).all()
     logs = np.log(found.draws[:, :2])
     assert ((logs.std(axis=0) > 1.0) & (logs.std(axis=0) < 3.3)).all()
