@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 from sklearn.base import BaseEstimator
@@ -81,9 +81,7 @@ class SegmentClassifier(BaseEstimator):
         self.folds = folds
         self.seed = seed
 
-    def fit(
-        self, frame: pd.DataFrame, labels: pd.Series, gaps: NDArray[np.bool_] | None = None
-    ) -> SegmentClassifier:
+    def fit(self, frame: pd.DataFrame, labels: pd.Series) -> SegmentClassifier:
         """Learn from labelled customers.
 
         Parameters
@@ -92,9 +90,6 @@ class SegmentClassifier(BaseEstimator):
             The labelled customers, with the `inputs`.
         labels : Series of str
             Segment of each, in the same order; at least two segments.
-        gaps : ndarray of bool, shape (others, inputs), optional
-            What is not known of the customers it is meant for. Fidelity, coverage and calibration are then
-            those of labelled customers of whom as much is hidden, one row drawn for each.
 
         Raises
         ------
@@ -113,18 +108,14 @@ class SegmentClassifier(BaseEstimator):
             name: sorted(set(as_words(sample[name]))) for name in self.inputs if not is_number(sample[name])
         }
         values = self._matrix(sample)
-        shown = values
-        if gaps is not None:
-            shown = np.where(gaps[rng.integers(0, len(gaps), len(values))], np.nan, values)
         fold = _spread(codes, self.folds, rng)
         raw = np.empty((len(codes), len(names)))
         for k in range(self.folds):
             out = fold == k
-            booster = self._train(values[~out], shown[~out], codes[~out], rng)
-            raw[out] = booster.predict(shown[out], raw_score=True)
+            raw[out] = self._train(values[~out], codes[~out], rng).predict(values[out], raw_score=True)
         self.temperature_ = _temperature(raw, codes)
         self._judge(softmax(raw / self.temperature_, axis=1), codes)
-        self.booster_ = self._train(values, shown, codes, rng)
+        self.booster_ = self._train(values, codes, rng)
         return self
 
     def predict_proba(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -200,11 +191,9 @@ class SegmentClassifier(BaseEstimator):
         """Inputs as float64; categories by the place of their level; NaN where not known."""
         return _matrix(frame, self.inputs, self.levels_)
 
-    def _train(self, values: FloatArray, shown: FloatArray, codes: Labels, rng: np.random.Generator) -> Any:
+    def _train(self, values: FloatArray, codes: Labels, rng: np.random.Generator) -> Any:
         import lightgbm as lgb
 
-        if shown is not values:
-            values, codes = np.vstack([values, shown]), np.concatenate([codes, codes])
         half = np.flatnonzero(rng.random(len(values)) < 0.5)
         less = np.where(rng.random((len(half), values.shape[1])) < 0.5, np.nan, values[half])
         words = [place for place, name in enumerate(self.inputs) if name in self.levels_]

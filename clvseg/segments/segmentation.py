@@ -34,6 +34,8 @@ COLUMNS = ("since_last", "T", "orders", "past_revenue", "predicted_value", "chur
 NEW_DAYS = 90
 # With fewer customers of whom all is known, gaps are filled instead.
 FEWEST_COMPLETE = 200
+# What the classifier reads beside the inputs: the cluster once gaps are filled.
+NEAREST = "nearest cluster"
 
 
 class Segmentation(BaseEstimator):
@@ -217,19 +219,29 @@ class Segmentation(BaseEstimator):
         }
 
     def _classifier(self, frame: pd.DataFrame, complete: NDArray[np.bool_]) -> SegmentClassifier | None:
-        """Learn who is in which cluster; None where there is nothing to tell apart."""
+        """Learn who is in which cluster from complete customers of whom as much is hidden as of the others.
+
+        None where there is nothing to tell apart.
+        """
         assert self.groups_ is not None
-        inputs = tuple(self.inputs)
-        gaps = frame.loc[~complete, list(inputs)].isna().to_numpy()
+        inputs = list(self.inputs)
+        gaps = frame.loc[~complete, inputs].isna().to_numpy()
         if not len(gaps):  # nobody yet: somebody new, of whom nothing is known but the orders
             gaps = np.array([[name in self.attributes for name in inputs]])
-        known, classifier = frame[complete], SegmentClassifier(inputs, seed=self.seed)
+        known, classifier = frame[complete], SegmentClassifier((*inputs, NEAREST), seed=self.seed)
+        drawn = np.random.default_rng(self.seed).integers(0, len(gaps), len(known))
+        hidden = self._with_nearest(known[inputs].mask(gaps[drawn]))
         labels = self.groups_.assign(known)
         counts = labels.value_counts()
         # Of a cluster smaller than the least share hardly anybody would be in the sample to learn from.
         common = counts.index[counts >= max(self.min_share * len(known), 2 * classifier.folds)]
         learnt = labels.isin(common).to_numpy()
-        return classifier.fit(known[learnt], labels[learnt], gaps) if len(common) > 1 else None
+        return classifier.fit(hidden[learnt], labels[learnt]) if len(common) > 1 else None
+
+    def _with_nearest(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Add the number of the cluster that filling the gaps would give, as a word."""
+        assert self.groups_ is not None
+        return frame.assign(**{NEAREST: self.groups_.labels(frame).astype(str).astype(object)})
 
     def complete(self, frame: pd.DataFrame) -> NDArray[np.bool_]:
         """Whether all attributes that the segments are made from are known, shape (customers,)."""
@@ -308,7 +320,8 @@ class Segmentation(BaseEstimator):
             if self.classifier_ is None:
                 return held
             told = ~self.complete(frame)
-            other = self.classifier_.hold(frame[told], assigned[told], previous, self.margin)
+            others = self._with_nearest(frame[told])
+            other = self.classifier_.hold(others, assigned[told], previous, self.margin)
             return held.mask(told, other)
         return hold(
             lambda people: self._segments(people, self._codes(people)),
@@ -466,7 +479,7 @@ class Segmentation(BaseEstimator):
         segment, confidence = self.groups_.assign(frame).rename("segment"), np.ones(len(frame))
         told = np.zeros(len(frame), dtype=bool) if self.classifier_ is None else ~self.complete(frame)
         if self.classifier_ is not None and told.any():
-            chances = self.classifier_.predict_proba(frame[told])
+            chances = self.classifier_.predict_proba(self._with_nearest(frame[told]))
             names = segment.to_numpy(dtype=object).copy()
             names[told] = self.classifier_.choose(chances).to_numpy(dtype=object)
             segment = pd.Series(names, index=frame.index, name="segment", dtype="str")

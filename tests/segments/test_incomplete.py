@@ -127,7 +127,7 @@ def test_the_scorecard_says_how_often_the_classifier_is_right(fitted, surveyed):
 def test_somebody_placed_stays_while_nearly_as_probable(fitted, surveyed):
     told = ~fitted.complete(surveyed)
     assigned = fitted.assign(surveyed)["segment"]
-    chances = fitted.classifier_.predict_proba(surveyed)
+    chances = fitted.classifier_.predict_proba(fitted._with_nearest(surveyed))
     unsure = (assigned == UNSURE).to_numpy()
     likeliest = chances.idxmax(axis=1)
     near = unsure & (chances.max(axis=1) > 0.51).to_numpy()
