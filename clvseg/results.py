@@ -573,13 +573,14 @@ def draw_drift(found: Drift, to: Path) -> None:
 
 def _sankey(found: Movement) -> Any:
     from clvseg.charts import sankey_chart
+    from clvseg.segments.mixed import UNSURE
 
     total = int(found.table["customers"].sum())
     changed = found.table["from_segment"] != found.table["to_segment"]
     moved = int(found.table.loc[changed, "customers"].sum())
     return sankey_chart(
         found.table,
-        found.segments,
+        [name for name in found.segments if name != UNSURE],
         title=f"{moved:,} of {total:,} customers moved between {found.first} and {found.second}",
         note="Bands are as thick as they have customers; the most valuable segments stand on top.",
         ends=(str(found.first), str(found.second)),

@@ -14,7 +14,7 @@ KINDS = {
     "stayed": LIGHT_BLUE,
     "to a more valuable segment": BLUE,
     "to a less valuable one": ORANGE,
-    "came or went": OCHRE,
+    "came, went or unsure": OCHRE,
 }
 _GAP = 0.025
 _POINTS = np.linspace(0.0, 1.0, 33)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from clvseg.errors import ConfigError, DataError, nearest
 from clvseg.frames import LEAVERS, MOVEMENT, SIZES
 from clvseg.monitoring.history import History
+from clvseg.segments.mixed import UNSURE
 
 NEW, ABSENT = "(new customers)", "(not scored)"
 """Where who was not there at the first date comes from, and where who is missing at the second one went."""
@@ -32,7 +33,7 @@ class Movement:
     first, second : date
         The dates compared.
     segments : list of str
-        Those of either date, the most valuable per customer at the second date first.
+        Those of either date, the most valuable per customer at the second date first, ``unsure`` last.
     table : DataFrame
         The transition matrix, a row a pair; :data:`clvseg.frames.MOVEMENT`.
     sizes : DataFrame
@@ -78,6 +79,7 @@ def movement(
     order = after.groupby("segment")["predicted_value"].mean()
     names = sorted(order.index, key=lambda name: (-order[name], name))
     names += sorted(set(before["segment"]) - set(names))
+    names.sort(key=lambda name: name == UNSURE)
     table = transitions(before, after)
     return Movement(first, second, names, table, forecast_sizes(table, names, second, second - first, seed))
 

@@ -12,6 +12,7 @@ from clvseg import charts
 from clvseg.report import words
 from clvseg.report.parts import FULL_WIDTH, Cell, Figure, Section, Table, rows
 from clvseg.run import Run
+from clvseg.segments.mixed import UNSURE
 
 MOST = 3
 
@@ -102,8 +103,9 @@ def moves_figure(moves: Moves) -> Figure:
         f"{int(changed['customers'].sum()):,} of {int(both['customers'].sum()):,} customers changed segment"
     )
     note = "Bands are as thick as they have customers; the most valuable segments stand on top"
+    ranked = [name for name in moves.segments if name != UNSURE]
     ends = (words.day(moves.first), words.day(moves.second))
-    draw = partial(charts.sankey_chart, moves.table, moves.segments, title=title, note=note, ends=ends)
+    draw = partial(charts.sankey_chart, moves.table, ranked, title=title, note=note, ends=ends)
     told = [
         f"{row.customers} from {row.from_segment} to {row.to_segment}"
         for row in rows(changed.sort_values("customers", ascending=False, kind="stable").head(8))

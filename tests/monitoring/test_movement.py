@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from clvseg import results
 from clvseg.charts import sankey_chart
 from clvseg.charts.movement import _bands, _stack
 from clvseg.data.simulate import simulate_transactions
@@ -16,6 +17,7 @@ from clvseg.monitoring.movement import ABSENT, NEW, forecast_sizes, transitions
 
 JANUARY, FEBRUARY = dt.date(2024, 1, 31), dt.date(2024, 2, 29)
 NAMES = ("top", "middle", "rest")
+ENDS = ("from_segment", "to_segment")
 
 
 def people(segments, rng, first=0):
@@ -63,6 +65,19 @@ def test_the_matrix_counts_every_customer_once(history):
     assert matrix[ABSENT].sum() == 20
 
 
+def test_who_became_unsure_stands_last_and_went_neither_up_nor_down(history):
+    after = history.read(FEBRUARY).reset_index()
+    history.write(after.assign(segment=after["segment"].replace("top", "unsure")), FEBRUARY)
+    found = movement(history)
+    assert found.segments == ["middle", "rest", "top", "unsure"]
+    assert results._sankey(found).to_dict()["datasets"]
+    names = ["middle", "rest", "top", "unsure"]
+    left, right = (_stack(found.table, column, [*names, NEW, ABSENT]) for column in ENDS)
+    bands = _bands(found.table, names[:3], [*names, NEW, ABSENT], left, right)
+    kinds = bands[bands["detail"].str.endswith("to unsure")]["kind"]
+    assert set(kinds) == {"came, went or unsure"}
+
+
 def test_who_left_is_listed_with_where_to_and_the_most_valuable_first(history):
     gone = leavers(history, "TOP", None, None)
     before, after = history.read(JANUARY), history.read(FEBRUARY)
@@ -108,7 +123,7 @@ def test_bands_of_the_chart_fill_their_segments_and_do_not_overlap(history):
     assert said[f"{count['top', 'rest']} from top to rest"] == "to a less valuable one"
     assert said[f"{count['rest', 'middle']} from rest to middle"] == "to a more valuable segment"
     assert said[f"{count['top', 'top']} from top to top"] == "stayed"
-    assert said[f"{count['top', ABSENT]} from top to {ABSENT}"] == "came or went"
+    assert said[f"{count['top', ABSENT]} from top to {ABSENT}"] == "came, went or unsure"
     chart = sankey_chart(table, NAMES, title="t", note="n", ends=("a", "b"))
     assert {one["mark"]["type"] for one in chart.to_dict()["layer"]} == {"area", "rect", "text"}
 
