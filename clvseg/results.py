@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import dataclasses
 import datetime as dt
 import json
@@ -168,12 +169,15 @@ def _free_name(runs: Path) -> Path:
 
 def _sweep(root: Path) -> None:
     """Remove what killed runs left behind; leave what a living process is still building."""
-    for place in root.glob(".building-*"):
+    for place in (*root.glob(".building-*"), *root.glob(".latest-*")):
         pid = int(place.name.split("-")[1])
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, 0)
             continue
-        shutil.rmtree(place, ignore_errors=True)
+        if place.is_symlink():
+            place.unlink(missing_ok=True)
+        else:
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def write_tuned(tuned: Tuned, settings: Path, to: Path) -> dict[str, str]:
@@ -283,25 +287,28 @@ def publish_forecast(folder: Path, found: Forecast, *, progress: Callable[[str],
         backtest=found.backtest,
         backtest_weeks=found.backtest_weeks,
     )
-    to = folder / "forecast"
-    building = folder / f".forecast-{os.getpid()}"
+    place = folder.resolve()
+    _sweep(place.parent)
+    building = place.parent / f".building-{os.getpid()}-{time.time_ns()}"
+    to = building / "forecast"
     try:
-        building.mkdir()
-        found.table.to_parquet(building / "forecast.parquet", index=False)
-        found.table.to_csv(building / "forecast.csv", index=False, float_format="%.6f")
-        found.history.to_csv(building / "history.csv", index=False, float_format="%.6f")
+        shutil.copytree(place, building, copy_function=_link)
+        shutil.rmtree(to, ignore_errors=True)
+        to.mkdir()
+        found.table.to_parquet(to / "forecast.parquet", index=False)
+        found.table.to_csv(to / "forecast.csv", index=False, float_format="%.6f")
+        found.history.to_csv(to / "history.csv", index=False, float_format="%.6f")
         text = json.dumps(found.facts, indent=2, sort_keys=True)
-        (building / "forecast.json").write_text(text, encoding="utf-8")
-        write_workbook(found, building / "forecast.xlsx")
+        (to / "forecast.json").write_text(text, encoding="utf-8")
+        write_workbook(found, to / "forecast.xlsx")
         for name in ("bridge", "backtest", "backtest_weeks"):
             if len(getattr(found, name)):
-                getattr(found, name).to_csv(building / f"{name}.csv", index=False, float_format="%.6f")
-        run.save_again(folder, *_FORECAST_TABLES)
+                getattr(found, name).to_csv(to / f"{name}.csv", index=False, float_format="%.6f")
+        run.save_again(building, *_FORECAST_TABLES)
         moves = _last_moves(run, History.beside(folder))
-        drawn = write_report(run, folder / "report.html", moves)
-        write_charts(run, folder / "charts", "forecast", "tracking", drawn=drawn)
-        shutil.rmtree(to, ignore_errors=True)
-        building.rename(to)
+        drawn = write_report(run, building / "report.html", moves)
+        write_charts(run, building / "charts", "forecast", "tracking", drawn=drawn)
+        _exchange(building, place)
     except OSError as error:
         raise ConfigError(
             f"cannot write the forecast to {folder}.", found=error.strerror, hint="is the disk full?"
@@ -313,7 +320,29 @@ def publish_forecast(folder: Path, found: Forecast, *, progress: Callable[[str],
         from clvseg import tracking
 
         tracking.log_forecast(run, folder)
-    return to
+    return folder / "forecast"
+
+
+def _link(source: str, to: str) -> None:
+    """Copy a file of a run as a second name of it: its files are replaced, never written into."""
+    try:
+        os.link(source, to)
+    except OSError:
+        shutil.copy2(source, to)
+
+
+def _exchange(new: Path, place: Path) -> None:
+    """Let two folders change names, in one step where the system has one for it."""
+    try:
+        # renameat2 of the working directory's paths, RENAME_EXCHANGE
+        done = ctypes.CDLL(None).renameat2(-100, os.fsencode(new), -100, os.fsencode(place), 2) == 0
+    except AttributeError:
+        done = False
+    if not done:
+        aside = new.with_name(f"{new.name}-aside")
+        place.rename(aside)
+        new.rename(place)
+        aside.rename(new)
 
 
 def explain_customer(

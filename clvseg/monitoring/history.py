@@ -10,6 +10,7 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
+import psutil
 
 from clvseg.errors import DataError
 from clvseg.frames import HISTORY
@@ -112,6 +113,9 @@ class History:
         place = self._place(date)
         place.parent.mkdir(parents=True, exist_ok=True)
         part = place.with_name(f".part-{os.getpid()}")
+        for left in place.parent.glob(".part-*"):
+            if not psutil.pid_exists(int(left.name.removeprefix(".part-"))):
+                left.unlink(missing_ok=True)
         try:
             entries.to_parquet(part, index=False)
             part.replace(place)

@@ -17,7 +17,8 @@ from clvseg.tracking.logs import flat_settings, run_metrics
 from clvseg.tracking.store import opened
 
 _HINT = "give the store with --store, or set MLFLOW_TRACKING_URI."
-_PARENTS = "tags.`clvseg.version` LIKE '%'"
+# A run that was killed, or still goes on, is no fit yet.
+_PARENTS = "tags.`clvseg.version` LIKE '%' AND attributes.status = 'FINISHED'"
 _ID = re.compile(r"[0-9a-f]{7,32}")
 # What a person compares first; the rest follows in alphabetical order.
 _FIRST = ("value_gini", "value_bias", "value_decile_error", "churn_auc", "churn_calibration_error")
