@@ -39,7 +39,7 @@ class Run:
         ``customers``, ``currency`` (may be None), ``total`` (dict ``predicted, low, high, level``: revenue of
         the horizon with its interval), ``expected_churners``, ``data_hash``, ``base_model``,
         ``spend_from`` ("all" or "repeats": the orders expected spend is learned from), ``fallback`` (dict
-        ``value, churn``: why the purchase and spend models alone are in use, empty where boosting is),
+        ``value, churn``: why boosting is not in use and what is instead, empty where boosting is),
         ``version``, ``driver_agreement`` (per target the mean rank correlation of the drivers in refits).
         Of the later period: ``model_value`` and ``model_churn`` (our rows of the leaderboards),
         ``cutoff_fallback`` (as ``fallback``, of the models that were judged), ``not_fitted`` (dict: rows that

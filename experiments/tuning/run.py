@@ -50,9 +50,10 @@ def study(name: str, trials: int) -> None:
     print(f"\n## {name}\n\n{trials} trials of each, {minutes:.0f} minutes; inner cutoffs")
     print(", ".join(tuned.facts["cutoffs"]) + "\n")
     print(
-        "| | loss | defaults | best trial | gain (95 % interval for that many trials) | pruned | settings |"
+        "| | loss | defaults | best trial | gain (95 % interval for that many trials) | surely at "
+        "| taken | pruned | settings |"
     )
-    print("|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|")
     sections = {}
     for target in ("value", "churn"):
         found = tuned.facts[target]
@@ -63,6 +64,7 @@ def study(name: str, trials: int) -> None:
         print(
             f"| {target} | {found['loss']} | {found['own_loss']:.5f} | number {found['best']} "
             f"| {found['gain']:.5f} ({found['low']:+.5f} to {found['high']:+.5f}) "
+            f"| {found['surely']} of {len(found['cutoffs'])} cutoffs | {'yes' if found['better'] else 'no'} "
             f"| {found['pruned']} | {said} |"
         )
     print(f"\n{tuned.importances.to_string()}\n")
