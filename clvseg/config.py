@@ -452,6 +452,9 @@ class Settings(_Section):
     horizon: Duration = Field("26w", description="how far the prediction looks ahead")
     as_of: dt.date | None = Field(None, description="last day that is known; default: the log's last day")
     seed: int = Field(1, ge=0, description="seed of everything random")
+    sample: int = Field(
+        30_000, ge=1_000, description="learn from and judge on at most about so many customers; score all"
+    )
     output: str = Field("output", description="folder of the results, from the settings file's folder")
     data: DataSettings = DataSettings()
     value: ValueSettings = ValueSettings()

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import delayed
 
 from clvseg.boosting import Boosting, Panel
 from clvseg.churn.model import ChurnModel
@@ -24,6 +21,7 @@ from clvseg.data.transactions import Transactions
 from clvseg.errors import ConfigError, ConvergenceError, DataError, nearest
 from clvseg.evaluation.returning import Returns, expected_returns
 from clvseg.explain import ReasonCodes
+from clvseg.processes import side_by_side
 from clvseg.scores import Scorer, attributes_of
 from clvseg.segments import Segmentation
 from clvseg.segments.table import SegmentTable
@@ -139,31 +137,15 @@ def learn(transactions: Transactions, as_of: dt.date, horizon_days: int, setting
 def _fit_both(
     models: tuple[HybridValueModel, ChurnModel], panel: Panel
 ) -> tuple[HybridValueModel, ChurnModel]:
-    """Both fitted, side by side in processes where that gains more than it takes to start them.
-
-    Never in threads: LightGBM does not promise that two fits at once in one process are safe, and one
-    crashed.
-    """
+    """Both fitted, side by side in processes where that gains more than it takes to start them."""
     if len(panel.rows) <= PARALLEL_ROWS:
         return models[0].fit(panel), models[1].fit(panel)
-    side_by_side = Parallel(n_jobs=2, max_nbytes=None, initializer=_end_with, initargs=(os.getpid(),))
     hybrid, churn = side_by_side(delayed(_fit)(model, panel) for model in models)
     return hybrid, churn
 
 
 def _fit(model: Any, panel: Panel) -> Any:
     return model.fit(panel)
-
-
-def _end_with(parent: int) -> None:
-    """Let this process end when its parent does: a fit that is killed leaves none behind."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _segmentation(settings: Settings) -> Segmentation:

@@ -36,8 +36,9 @@ class Run:
         What was asked.
     facts : dict
         Single facts: ``as_of``, ``cutoff`` and ``first_day`` (ISO dates), ``horizon_days``, ``holdout_days``,
-        ``customers``, ``currency`` (may be None), ``total`` (dict ``predicted, low, high, level``: revenue of
-        the horizon with its interval), ``expected_churners``, ``data_hash``, ``base_model``,
+        ``customers``, ``learned_from`` (how many of them the models learned from), ``currency`` (may be
+        None), ``total`` (dict ``predicted, low, high, level``: revenue of the horizon with its interval),
+        ``expected_churners``, ``data_hash``, ``base_model``,
         ``spend_from`` ("all" or "repeats": the orders expected spend is learned from), ``fallback`` (dict
         ``value, churn``: why boosting is not in use and what is instead, empty where boosting is),
         ``version``, ``driver_agreement`` (per target the mean rank correlation of the drivers in refits).

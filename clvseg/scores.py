@@ -9,15 +9,17 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from joblib import delayed
 
 from clvseg.churn.model import ChurnModel
 from clvseg.config import DataSettings, Settings
 from clvseg.data.attributes import read_attributes
-from clvseg.data.features import customer_features
+from clvseg.data.features import feature_blocks
 from clvseg.data.transactions import Transactions
 from clvseg.errors import DataError, MissingColumnsError
 from clvseg.explain import ReasonCodes, shap_values
 from clvseg.frames import SCORES
+from clvseg.processes import side_by_side
 from clvseg.segments import Segmentation
 from clvseg.value.hybrid import HybridValueModel
 from clvseg.value.intervals import ValueIntervals
@@ -166,16 +168,44 @@ class Scorer:
         """
         day = as_of or transactions.last_day
         known = transactions.split(day) if day < transactions.last_day else transactions
-        features = customer_features(known, day)
-        return self.score_features(features, day, previous)
+        return self.score_blocks(list(feature_blocks(known, day)), day, previous)
+
+    def score_blocks(
+        self, blocks: list[pd.DataFrame], as_of: dt.date, previous: pd.Series | None = None
+    ) -> pd.DataFrame:
+        """Score customers by blocks of their features as of a day, side by side; see :meth:`score`."""
+        if len(blocks) == 1:
+            return self.score_features(blocks[0], as_of, previous)
+        attributes: list[pd.DataFrame | None] = [None] * len(blocks)
+        if self.settings.segments.method != "value":
+            # Of all at once: a file may know nobody of a block.
+            everyone = pd.DataFrame(index=blocks[0].index.append([block.index for block in blocks[1:]]))
+            known = attributes_of(self.settings, everyone, as_of)
+            attributes = [known.loc[block.index] for block in blocks]
+        tasks = (
+            delayed(self.score_features)(
+                block,
+                as_of,
+                None if previous is None else previous[previous.index.isin(block.index)],
+                more,
+            )
+            for block, more in zip(blocks, attributes, strict=True)
+        )
+        return pd.concat(side_by_side(tasks), ignore_index=True)
 
     def score_features(
-        self, features: pd.DataFrame, as_of: dt.date, previous: pd.Series | None = None
+        self,
+        features: pd.DataFrame,
+        as_of: dt.date,
+        previous: pd.Series | None = None,
+        attributes: pd.DataFrame | None = None,
     ) -> pd.DataFrame:
-        """Score customers by their features as of a day; see :meth:`score`."""
+        """Score customers by their features and attributes as of a day; see :meth:`score`."""
         frame = self.people(features)
         if self.settings.segments.method != "value":
-            frame = frame.join(attributes_of(self.settings, frame, as_of))
+            frame = frame.join(
+                attributes_of(self.settings, frame, as_of) if attributes is None else attributes
+            )
         ranges = self.intervals.predict(
             frame["predicted_value"].to_numpy(), frame["churn_probability"].to_numpy()
         ).set_axis(frame.index)

@@ -16,7 +16,7 @@ from clvseg.backtesting import backtest
 from clvseg.config import ColumnSettings, ForecastSettings, Settings, parse_date
 from clvseg.contract.scorer import ContractScorer, newest_day
 from clvseg.data.attributes import explainable
-from clvseg.data.features import customer_features, feature_catalogue
+from clvseg.data.features import customer_features, feature_blocks, feature_catalogue
 from clvseg.data.summary import revenue_between, revenue_by_cohort, revenue_by_week
 from clvseg.data.transactions import Transactions
 from clvseg.errors import ConfigError, DataError
@@ -81,12 +81,17 @@ def _fit(settings: Settings, source: Any, progress: Step) -> Run:
     settings = _with_columns(settings, transactions)
     as_of = transactions.last_day
     findings = checks.run_checks(transactions, settings.horizon_days)
-    judged, doubts = judge(transactions, settings, progress)
+    sample = transactions.sample(settings.sample)
+    judged, doubts = judge(sample, settings, progress)
     progress("Fitting on the whole log")
-    learned = learn(transactions, as_of, settings.horizon_days, settings)
+    learned = learn(sample, as_of, settings.horizon_days, settings)
     progress("Scoring the customers and finding their reasons")
     scorer = learned.scorer(settings)
-    scores = scorer.score_features(learned.panel.current, as_of)
+    blocks = [learned.panel.current.drop(columns=[*explain.EXPECTATIONS])]
+    if sample is not transactions:
+        blocks = list(feature_blocks(transactions, as_of))
+    everyone = scorer.score_blocks(blocks, as_of)
+    scores = everyone[everyone["customer_id"].isin(learned.people.index)]
     progress("Explaining the segments by SHAP")
     people = learned.people
     behaviour = people[[feature.name for feature in feature_catalogue(transactions.extras)]]
@@ -98,7 +103,10 @@ def _fit(settings: Settings, source: Any, progress: Step) -> Run:
     rules = rules_table(
         learn_rules(rule_frame(scores, learned.attributes), scores["segment"], seed=settings.seed)
     )
-    segments = segments_table(scorer.segmentation.describe(people, scores["segment"], membership.reasons))
+    described = everyone.assign(orders=everyone["frequency"] + 1)
+    segments = segments_table(
+        scorer.segmentation.describe(described, everyone["segment"], membership.reasons)
+    )
     progress("Judging the segments")
     earned = judge_segments(settings, learned, segments, rules, judged.learned, judged.outcomes)
     findings += [*checks.check_scorecard(earned), *doubt_labelled(settings, learned)]
@@ -107,10 +115,12 @@ def _fit(settings: Settings, source: Any, progress: Step) -> Run:
     findings += [*doubts, *_model_findings(learned, MODEL_NAMES[settings.value.purchases])]
     return Run(
         settings=settings,
-        facts=judged.facts | _facts(transactions, settings, scorer, scores) | {"driver_agreement": agreement},
+        facts=judged.facts
+        | _facts(transactions, settings, scorer, everyone)
+        | {"driver_agreement": agreement, "learned_from": len(scores)},
         profile=transactions.profile,
         models=scorer.to_dict() | {"judged": judged.models, "reference": _reference(learned, behaviour)},
-        scores=scores,
+        scores=everyone,
         segments=segments,
         later=judged.later,
         leaderboard_value=judged.leaderboard_value,
@@ -129,7 +139,7 @@ def _fit(settings: Settings, source: Any, progress: Step) -> Run:
         segment_drivers=membership.drivers,
         cluster_choice=scorer.segmentation.cluster_choice_,
         model_choice=judged.model_choice,
-        customers=learned.panel.current.drop(columns=[*explain.EXPECTATIONS]).reset_index(),
+        customers=pd.concat(blocks).reset_index(),
         holdout=judged.holdout,
         survival=returns_table(learned.returns(), scores["segment"]),
         survival_later=judged.survival_later,
@@ -143,7 +153,7 @@ def _fit(settings: Settings, source: Any, progress: Step) -> Run:
 def _facts(
     transactions: Transactions, settings: Settings, scorer: Scorer, scores: pd.DataFrame
 ) -> dict[str, Any]:
-    """Single facts of the final fit; see :class:`clvseg.run.Run`."""
+    """Single facts of the final fit; see :class:`clvseg.run.Run`. `scores` are of all customers."""
     low, high = scorer.intervals.total(scores["predicted_value"].to_numpy())
     predicted = float(scores["predicted_value"].sum())
     return {
@@ -179,7 +189,8 @@ def evaluate(
         return contractual.evaluate(settings, source, progress)
     transactions = _open(settings, source, progress)
     findings = checks.run_checks(transactions, settings.horizon_days)
-    judged, doubts = judge(transactions, settings, progress, settings.evaluation.origins)
+    sample = transactions.sample(settings.sample)
+    judged, doubts = judge(sample, settings, progress, settings.evaluation.origins)
     return replace(judged, findings=checks.findings_frame([*findings, *doubts]))
 
 
@@ -226,7 +237,7 @@ def tune(
             hint="its models choose their settings by cross-validation within `clvseg fit`.",
         )
     transactions = _open(settings, source, progress)
-    return tuning.tune(transactions, settings, trials, minutes, progress)
+    return tuning.tune(transactions.sample(settings.sample), settings, trials, minutes, progress)
 
 
 def _model_findings(learned: Learned, purchases: str) -> list[checks.Finding]:

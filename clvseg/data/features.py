@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 import pandas as pd
 
 from clvseg.data import queries
+from clvseg.data.engines.engine import text
 from clvseg.data.summary import check_day
 from clvseg.data.transactions import Transactions
+
+BLOCK = 100_000  # customers whose features are in hand at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,7 @@ def feature_catalogue(extras: Collection[str]) -> tuple[Feature, ...]:
     return tuple(feature for feature in FEATURES if not feature.needs or feature.needs in extras)
 
 
-def customer_features(tx: Transactions, as_of: dt.date) -> pd.DataFrame:
+def customer_features(tx: Transactions, as_of: dt.date, among: str = queries.EVERYBODY) -> pd.DataFrame:
     """Compute every customer's features as of the end of a day.
 
     Nothing after `as_of` is read. Where a quantity does not exist yet (the gap between orders of someone with
@@ -109,6 +113,8 @@ def customer_features(tx: Transactions, as_of: dt.date) -> pd.DataFrame:
         The log.
     as_of : date
         Last day that is known.
+    among : str
+        SQL condition on ``customer_id``.
 
     Returns
     -------
@@ -131,13 +137,31 @@ def customer_features(tx: Transactions, as_of: dt.date) -> pd.DataFrame:
     """
     check_day(tx, as_of)
     extras = tx.extras
-    sql = queries.customer_features(as_of, min(as_of, tx.last_day), extras)
+    sql = queries.customer_features(as_of, min(as_of, tx.last_day), extras, among)
     frame = tx.engine.frame("compute the features", sql).set_index("customer_id")
     frame = frame[[feature.name for feature in feature_catalogue(extras)]].astype("float64")
     if not np.isfinite(frame.to_numpy()).all():
         bad = ", ".join(frame.columns[~np.isfinite(frame.to_numpy()).all(axis=0)])
         raise ValueError(f"features not finite: {bad}")
     return frame
+
+
+def feature_blocks(tx: Transactions, as_of: dt.date, most: int = BLOCK) -> Iterator[pd.DataFrame]:
+    """Compute the features of so many customers at a time, ascending by id; see :func:`customer_features`.
+
+    Examples
+    --------
+    >>> tx = Transactions.read("dataset:cdnow_sample")
+    >>> [len(block) for block in feature_blocks(tx, dt.date(1997, 9, 30), most=1000)]
+    [1000, 1000, 357]
+    """
+    check_day(tx, as_of)
+    sql = queries.every_nth_customer(min(as_of, tx.last_day), most)
+    found = [row["customer_id"] for row in tx.engine.rows("divide the customers into blocks", sql)]
+    edges = [text(value) if isinstance(value, str) else str(value) for value in found]
+    for first, following in zip_longest(edges, edges[1:]):
+        upto = f" AND customer_id < {following}" if following else ""
+        yield customer_features(tx, as_of, f"customer_id >= {first}{upto}")
 
 
 def log_gaps(features: pd.DataFrame) -> pd.Series:

@@ -283,8 +283,38 @@ _FEATURES = """
 """
 
 
-def customer_features(as_of: dt.date, until: dt.date, extras: Collection[str]) -> str:
-    """Behaviour of every customer as of a day; the columns are those of ``features.FEATURES``."""
+EVERYBODY = "true"
+
+
+def drawn(share: float) -> str:
+    """Condition: the customer belongs to a share of all, the same in every engine and on every day."""
+    edge = f"{min(int(share * 16**8), 16**8 - 1):08x}"
+    return f"substr(md5(CAST(customer_id AS VARCHAR)), 1, 8) < '{edge}'"
+
+
+def of_buyers(table: str, condition: str) -> str:
+    """Rows of a table whose customer has a purchase and meets a condition."""
+    return f"""
+    SELECT * FROM {table} WHERE customer_id IN (
+        SELECT customer_id FROM (SELECT DISTINCT customer_id FROM purchases) WHERE {condition})
+    """
+
+
+def every_nth_customer(until: dt.date, nth: int) -> str:
+    """First customer, by id, of each block of `nth` who bought by the day."""
+    return f"""
+    SELECT customer_id FROM (
+        SELECT customer_id, row_number() OVER (ORDER BY customer_id) - 1 AS place
+        FROM (SELECT DISTINCT customer_id FROM purchases WHERE day <= {date(until)}))
+    WHERE place % {nth} = 0 ORDER BY customer_id
+    """
+
+
+def customer_features(as_of: dt.date, until: dt.date, extras: Collection[str], among: str = EVERYBODY) -> str:
+    """Behaviour of every customer as of a day; the columns are those of ``features.FEATURES``.
+
+    `among` is a condition on ``customer_id``.
+    """
     windows = ", ".join(
         f"CAST(count(*) FILTER (WHERE ago < {w}) AS DOUBLE) AS orders_{w}d, "
         f"CAST(coalesce(sum(amount) FILTER (WHERE ago < {w}), 0) AS DOUBLE) AS spend_{w}d"
@@ -297,7 +327,7 @@ def customer_features(as_of: dt.date, until: dt.date, extras: Collection[str]) -
                date_diff('day', day, {date(as_of)}) AS ago,
                date_diff('day', first_value(day) OVER past, {date(as_of)}) AS age,
                date_diff('day', lag(day) OVER past, day) AS gap
-        FROM purchases WHERE day <= {date(until)}
+        FROM purchases WHERE day <= {date(until)} AND {among}
         WINDOW past AS (PARTITION BY customer_id ORDER BY day)
     ), per_purchase AS (
         SELECT *, CAST(round(ln(gap) * 1e6) AS BIGINT) AS log_gap,
@@ -311,7 +341,7 @@ def customer_features(as_of: dt.date, until: dt.date, extras: Collection[str]) -
                CAST(coalesce(-sum(amount) FILTER (WHERE amount < 0), 0) AS DOUBLE) AS refunded,
                CAST(coalesce(sum(amount) FILTER (WHERE amount > 0), 0) AS DOUBLE) AS paid_money
                {breadth}
-        FROM lines WHERE day <= {date(until)} GROUP BY customer_id
+        FROM lines WHERE day <= {date(until)} AND {among} GROUP BY customer_id
     ), derived AS (
         SELECT *, {_DERIVED} FROM per_customer
     )

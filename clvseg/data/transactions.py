@@ -12,6 +12,7 @@ from typing import Any
 from clvseg.config import DataSettings
 from clvseg.data import queries
 from clvseg.data.cleaning import clean
+from clvseg.data.engines.duckdb import DuckDBEngine
 from clvseg.data.engines.engine import Engine
 from clvseg.data.sources import open_source
 from clvseg.errors import DataError
@@ -108,6 +109,23 @@ class Transactions:
                 hint="choose a day within them; dates are year-month-day.",
             )
         return replace(self, last_day=day)
+
+    def sample(self, customers: int) -> Transactions:
+        """Return the log of about so many customers, drawn by a hash of their id; all if there are fewer.
+
+        Whatever the engine, the sample is held by DuckDB in this process. Who is drawn does not depend on the
+        day, on the order of the lines or on a seed, so a log that has grown keeps most of its sample.
+        ``profile`` and the days stay those of the whole log.
+        """
+        if self.n_customers <= customers:
+            return self
+        condition, own = queries.drawn(customers / self.n_customers), DuckDBEngine()
+        purpose = "draw a sample of the customers"
+        for table, order in (("lines", ""), ("purchases", "ORDER BY customer_id, day")):
+            own.register(purpose, "drawn", self.engine.arrow(purpose, queries.of_buyers(table, condition)))
+            own.run(purpose, f"CREATE TEMP TABLE {table} AS SELECT * FROM drawn {order}")
+            own.drop("drawn")
+        return replace(self, engine=own)
 
     @property
     def extras(self) -> tuple[str, ...]:

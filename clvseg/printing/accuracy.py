@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 def print_accuracy(value: pd.DataFrame, churn: pd.DataFrame, facts: dict[str, Any]) -> None:
     """Print the leaderboards of value and churn."""
     where = f"fitted to {facts['cutoff']}, judged on the {facts['holdout_days']} days after"
+    if facts["learned_from"] < facts["customers"]:
+        where += f", of {facts['learned_from']:,} customers drawn by chance"
     print_value_board(value, f"Accuracy of value: {where}")
     print_churn_board(churn, "Accuracy of churn: no purchase in those days")
 

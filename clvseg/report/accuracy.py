@@ -65,6 +65,9 @@ def accuracy_section(run: Run) -> Section:
         f"Before predicting, the models were tested: fitted on orders up to {words.day(facts['cutoff'])} "
         f"only, then compared with the {words.days(int(facts['holdout_days']))} that followed."
     )
+    if facts["learned_from"] < facts["customers"]:
+        drawn = words.customers(facts["learned_from"])
+        lead += f" They learned from {drawn} drawn by chance, and were judged on those known by then."
     tiles = [*_value_tiles(run, value), *_churn_tiles(churn)]
     tables = [
         _gate_table(run),

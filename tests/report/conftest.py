@@ -79,6 +79,7 @@ def build_run(
         "holdout_total": {"predicted": total * 0.91, "low": total * 0.8, "high": total * 1.02, "actual": total},
         "expected_churners": float(scores["churn_probability"].sum()),
         "driver_agreement": {"churn": 0.91, "value": 0.84},
+        "learned_from": customers,
     }  # fmt: skip
     return Run(
         settings=settings,

@@ -57,7 +57,10 @@ def assert_same(spark: Transactions, duckdb: Transactions, day: dt.date) -> None
 def test_cdnow_from_two_workers(cluster):
     spark = read("dataset:cdnow", "spark")
     assert spark.engine.session.sparkContext.master == cluster.master
-    assert_same(spark, read("dataset:cdnow", "duckdb"), dt.date(1997, 9, 30))
+    duckdb, day = read("dataset:cdnow", "duckdb"), dt.date(1997, 9, 30)
+    assert_same(spark, duckdb, day)
+    drawn = customer_features(spark.sample(2_000), day)
+    pd.testing.assert_frame_equal(drawn, customer_features(duckdb.sample(2_000), day))
 
 
 def test_odd_csv_files(cluster, tmp_path):

@@ -14,6 +14,7 @@ from uuid import uuid4
 import duckdb
 import pandas as pd
 import psutil
+import pyarrow as pa
 
 from clvseg.data.engines.engine import name, text
 from clvseg.errors import CapacityError, EngineError
@@ -107,6 +108,13 @@ class DuckDBEngine:
     def row(self, purpose: str, sql: str, parameters: Sequence[Any] = ()) -> dict[str, Any]:
         """Return the only row of a query as a dictionary."""
         return self.rows(purpose, sql, parameters)[0]
+
+    def arrow(self, purpose: str, sql: str) -> pa.Table:
+        """Return the result of a query as an Arrow table."""
+        try:
+            return self._connection.sql(sql).to_arrow_table()
+        except (duckdb.Error, RuntimeError) as error:
+            raise self._refusal(purpose, sql, error) from None
 
     def count_statements(self, purpose: str, sql: str) -> int:
         """Count the statements of a text without running them."""

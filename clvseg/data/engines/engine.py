@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import pandas as pd
+import pyarrow as pa
 
 
 class Engine(Protocol):
@@ -26,6 +27,9 @@ class Engine(Protocol):
 
     def row(self, purpose: str, sql: str, parameters: Sequence[Any] = ()) -> dict[str, Any]:
         """Return the only row of a query as a dictionary."""
+
+    def arrow(self, purpose: str, sql: str) -> pa.Table:
+        """Return the result of a query as an Arrow table."""
 
     def register(self, purpose: str, name: str, frame: Any) -> None:
         """Let queries see a frame under a name."""

@@ -81,17 +81,18 @@ class SparkEngine:
 
     def frame(self, purpose: str, sql: str, parameters: Sequence[Any] = ()) -> pd.DataFrame:
         """Return the result of a query as a frame."""
-        return _to_pandas(self._arrow(purpose, sql, parameters))
+        return _to_pandas(self.arrow(purpose, sql, parameters))
 
     def rows(self, purpose: str, sql: str, parameters: Sequence[Any] = ()) -> list[dict[str, Any]]:
         """Return the result of a small query as dictionaries."""
-        return self._arrow(purpose, sql, parameters).to_pylist()
+        return self.arrow(purpose, sql, parameters).to_pylist()
 
     def row(self, purpose: str, sql: str, parameters: Sequence[Any] = ()) -> dict[str, Any]:
         """Return the only row of a query as a dictionary."""
         return self.rows(purpose, sql, parameters)[0]
 
-    def _arrow(self, purpose: str, sql: str, parameters: Sequence[Any]) -> pa.Table:
+    def arrow(self, purpose: str, sql: str, parameters: Sequence[Any] = ()) -> pa.Table:
+        """Return the result of a query as an Arrow table."""
         found = self.run(purpose, sql, parameters)
         try:
             with _quiet():
