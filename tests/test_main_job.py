@@ -55,12 +55,10 @@ def run(folder):
 
 @pytest.fixture(scope="module")
 def published(run, folder):
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         return clvseg.publish(run)
-    finally:
-        os.chdir(before)
 
 
 TABLES = {

@@ -94,7 +94,10 @@ def open_source(source: Any, settings: DataSettings) -> Source:
 
 
 def _open_database(database: str | None, settings: DataSettings) -> Source:
-    query = settings.query.strip().rstrip(";") if settings.query else None
+    query = None if settings.query is None else settings.query.strip().rstrip(";")
+    several = DataError("query must be one SQL statement.", hint='like query = "SELECT * FROM orders".')
+    if query == "":
+        raise several
     if query is None and settings.table is None:
         raise DataError(
             "a database holds many tables, and none is named.", hint="set table or query under [data]."
@@ -109,14 +112,11 @@ def _open_database(database: str | None, settings: DataSettings) -> Source:
         if query is None:
             table = quoted(settings.table or "")
             engine.run(f"find {table}", f"CREATE TEMP VIEW raw AS SELECT * FROM {table}")
-        else:
-            if engine.count_statements("run the query", query) != 1:
-                raise DataError(
-                    "query must be one SQL statement.", hint='like query = "SELECT * FROM orders".'
-                )
-            # Materialised: a query need not give the same lines twice.
+        elif engine.count_statements("run the query", query) != 1:
+            raise several
+        else:  # materialised: a query need not give the same lines twice
             engine.run("run the query", f"CREATE TEMP TABLE raw AS {query}")
-    label = "the query" if query else f"the table {settings.table}"
+    label = f"the table {settings.table}" if query is None else "the query"
     return Source(engine, label, settings.columns, engine.columns("raw"))
 
 

@@ -7,7 +7,6 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import mlflow
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,6 +20,7 @@ from clvseg.errors import ConfigError, DataError, MissingColumnsError
 from clvseg.frames import CONTRACT_LATER, CONTRACT_SEGMENTS, contract_scores
 from clvseg.monitoring import History
 from clvseg.run import Run
+from clvseg.tracking.store import opened
 from tests.contract.conftest import SECTION, settings, subscriptions
 
 
@@ -155,14 +155,14 @@ def test_published_and_served_by_mlflow(fitted: Run, tmp_path: Path) -> None:
     assert "Share still there" in page
     assert "Effect on the odds of leaving, a factor" in page
     assert "Rank in refits" in page
-    mlflow.set_tracking_uri(uri)
-    model = mlflow.pyfunc.load_model(published.model_uri)
+    with opened(uri, "") as (mlflow, _):
+        model = mlflow.pyfunc.load_model(published.model_uri)
+        client = mlflow.MlflowClient()
     frame = subscriptions().drop(columns="gone")
     served = model.predict(frame)
     expected = workflow.score_run(run, frame)
     np.testing.assert_array_equal(served["churn_probability"], expected["churn_probability"])
     assert served["reason_1"].tolist() == expected["reason_1"].tolist()
-    client = mlflow.MlflowClient(uri)
     parent = client.get_run(published.run_id)
     assert parent.data.metrics["driver_agreement_churn"] == run.facts["driver_agreement"]["churn"]
     assert parent.data.metrics["churn_auc"] == pytest.approx(
