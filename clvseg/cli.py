@@ -292,12 +292,22 @@ def score(
     history: Annotated[
         bool, typer.Option(help="hold segments within the margin, and add the date to the run's history")
     ] = True,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="start|last|DATE",
+            help="start: keep what the next scoring needs; last, or the DATE an earlier one ended on: read "
+            "only the lines after it",
+        ),
+    ] = None,
 ) -> None:
     """Score a log with a saved run: the same customers later, or new ones."""
     from clvseg import workflow
 
     with _progress() as step:
-        written = workflow.score_to_file(run, source, to, as_of=as_of, keep=history, progress=step)
+        written = workflow.score_to_file(
+            run, source, to, as_of=as_of, keep=history, since=since, progress=step
+        )
     print(f"Wrote {written:,} customers to {to}")
 
 

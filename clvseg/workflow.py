@@ -17,6 +17,7 @@ from clvseg.config import ColumnSettings, ForecastSettings, Settings, parse_date
 from clvseg.contract.scorer import ContractScorer, newest_day
 from clvseg.data.attributes import explainable
 from clvseg.data.features import customer_features, feature_blocks, feature_catalogue
+from clvseg.data.state import START, State, Summed
 from clvseg.data.summary import revenue_between, revenue_by_cohort, revenue_by_week
 from clvseg.data.transactions import Transactions
 from clvseg.errors import ConfigError, DataError
@@ -469,7 +470,7 @@ def score_run(
     ----------
     run : Run
         From :func:`fit` or :meth:`Run.load`.
-    source : str, Path, frame or relation
+    source : str, Path, frame, relation or Transactions
         Transactions with the columns of the run's settings; each customer's whole history.
     as_of : date, optional
         Last known day; default the log's last.
@@ -500,8 +501,10 @@ def score_run(
         day = as_of or newest_day(table, run.settings)
         return of_contracts.score(table, day, held(day))
     scorer = Scorer.from_dict(run.models, run.settings)
-    progress("Reading the transactions")
-    transactions = Transactions.read(source, scorer.data_settings)
+    transactions = source
+    if not isinstance(source, Transactions):
+        progress("Reading the transactions")
+        transactions = Transactions.read(source, scorer.data_settings)
     progress("Scoring the customers")
     day = as_of or transactions.last_day
     return scorer.score(transactions, day, held(day))
@@ -557,6 +560,7 @@ def score_to_file(
     *,
     as_of: str | None = None,
     keep: bool = True,
+    since: str | None = None,
     progress: Step = _silent,
 ) -> int:
     """Score a file with a saved run and write the scores as Parquet or, by its name, CSV.
@@ -575,6 +579,9 @@ def score_to_file(
         Add the date to the run's history (:meth:`clvseg.monitoring.History.beside`), and say in the scores
         which segment each customer was in before and since when the present one holds. Without it the log
         is scored for itself.
+    since : str, optional
+        Read only the lines that came since an earlier scoring, and keep what the next one needs, in the
+        folder ``state`` beside the history: see :meth:`clvseg.data.state.State.read`.
     progress : callable, optional
         Called with the title of each step.
 
@@ -586,17 +593,45 @@ def score_to_file(
     Raises
     ------
     ConfigError
-        When `as_of` is no date, or the file or the history cannot be written.
+        When `as_of` is no date, the file or the history cannot be written, or there is nothing to go on from.
     DataError
         When the run or the transactions cannot be read.
     """
-    loaded = Run.load(run)
-    day = parse_date(as_of, "as_of")
-    history = History.beside(run) if keep else None
+    loaded, day = Run.load(run), parse_date(as_of, "as_of")
+    history = History.beside(run)
+    if since is None:
+        return _write_scores(loaded, str(source), to, day, history if keep else None, progress)
+    with State.open(history.folder.with_name("state")) as state:
+        summed = _go_on(loaded, state, str(source), since, day, progress)
+        written = _write_scores(loaded, summed, to, day, history if keep else None, progress)
+        state.keep(summed)
+    return written
+
+
+def _go_on(run: Run, state: State, source: str, since: str, as_of: dt.date | None, progress: Step) -> Summed:
+    """Old lines from the state, new ones from the source."""
+    if run.contractual:
+        raise ConfigError(
+            "--since needs a log of orders.",
+            found="a run over customers under contract.",
+            hint="give the whole table of customers without it.",
+        )
+    progress("Reading the lines" if since == START else "Reading the lines that came since")
+    return state.read(source, Scorer.from_dict(run.models, run.settings).data_settings, since, as_of)
+
+
+def _write_scores(
+    run: Run,
+    source: str | Transactions,
+    to: Path,
+    as_of: dt.date | None,
+    history: History | None,
+    progress: Step,
+) -> int:
     try:
-        if history and loaded.as_of not in history.dates():
-            history.write(history.entries(loaded.scores), loaded.as_of)
-        scores = score_run(loaded, str(source), as_of=day, history=history, progress=progress)
+        if history and run.as_of not in history.dates():
+            history.write(history.entries(run.scores), run.as_of)
+        scores = score_run(run, source, as_of=as_of, history=history, progress=progress)
         if history:
             entries = history.entries(scores)
             history.write(entries, scores["as_of"].iloc[0].date())
@@ -605,7 +640,7 @@ def score_to_file(
             scores.insert(place + 1, "changed_on", entries["changed_on"])
     except OSError as error:
         raise ConfigError(
-            f"cannot write the history beside {run}.",
+            f"cannot write the history in {history.folder if history else ''}.",
             found=error.strerror,
             hint="--no-history scores without it.",
         ) from None

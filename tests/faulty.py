@@ -31,8 +31,8 @@ def _log(folder):
     tracking.log_run(Run.load(folder), Path(folder))
 
 
-def _score(folder, to):
-    workflow.score_to_file(Path(folder), "dataset:cdnow_sample", Path(to))
+def _score(folder, to, log="dataset:cdnow_sample", since=None):
+    workflow.score_to_file(Path(folder), log, Path(to), since=since)
 
 
 def _forecast(folder):

@@ -107,6 +107,33 @@ def test_scoring_that_is_killed(ask, shop):
     assert not list(history.folder.rglob(".part-*"))
 
 
+def test_going_on_that_is_killed(ask, shop, tmp_path):
+    """While new lines are written, or before they count, they are as if never read; then they count once."""
+    from clvseg.data.datasets import load_dataset
+
+    latest, to = shop / "output" / "latest", tmp_path / "scores.parquet"
+    log = load_dataset("cdnow_sample")
+    late = pd.to_datetime(log["date"]) > "1998-05-31"
+    old, new = tmp_path / "old.csv", tmp_path / "new.csv"
+    log[~late].to_csv(old, index=False)
+    log[late].to_csv(new, index=False)
+    state = shop / "output" / "state"
+    ask(["os.rename", "state.json"], "score", latest, to, old, "start")
+    assert not (state / "state.json").exists()
+    ask([], "score", latest, to, old, "start")
+    before = (state / "state.json").read_bytes()
+    ask(["os.rename", "scores.parquet"], "score", latest, to, new, "last")
+    ask(["open", "state.json.part"], "score", latest, to, new, "last")
+    assert (state / "state.json").read_bytes() == before
+    ask([], "score", latest, to, new, "last")
+    first = to.read_bytes()
+    ask([], "score", latest, to, new, "last")
+    assert to.read_bytes() == first
+    parts = json.loads((state / "state.json").read_text())["parts"]
+    assert [part["lines"] for part in parts] == [int((~late).sum()), len(log)]
+    assert len(list(state.glob("*/"))) == 2
+
+
 def test_a_forecast_that_is_killed(ask, shop):
     """Before the first there is none; later the old one stays, in tables, workbook and report alike."""
     latest = shop / "output" / "latest"

@@ -95,7 +95,7 @@ def _inferred(profile: dict[str, Any]) -> list[str]:
     sentences, forms = [], profile["date_forms"]
     if len(forms) > 1 or {"DD/MM/YYYY", "MM/DD/YYYY"} & set(forms):
         sentences.append(f"Days are written as {' and as '.join(forms)}.")
-    if written := [form for form in profile["number_forms"] if form != "plain"]:
+    if written := sorted(set(profile["number_forms"].values()) - {"plain"}):
         sentences.append(f"Numbers are written with a {' and a '.join(written)}.")
     if profile["encoding"] not in (None, "utf-8"):
         sentences.append(f"The file is not UTF-8 and was read as {profile['encoding']}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import Any
 
 from clvseg.config import DataSettings
@@ -22,7 +23,7 @@ _INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT"
 _NESTED = ("STRUCT", "MAP", "UNION", "BLOB")
 
 
-def clean(source: Source, settings: DataSettings) -> dict[str, Any]:
+def clean(source: Source, settings: DataSettings, earlier: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Make the tables ``lines`` (one row per kept line) and ``purchases`` (one per customer and day).
 
     Parameters
@@ -31,6 +32,9 @@ def clean(source: Source, settings: DataSettings) -> dict[str, Any]:
         Holds ``raw``.
     settings : DataSettings
         The policies.
+    earlier : mapping, optional
+        Profile of the part of the log before these lines, which are read as it was where they leave a doubt;
+        there need be no purchase among them.
 
     Returns
     -------
@@ -44,6 +48,7 @@ def clean(source: Source, settings: DataSettings) -> dict[str, Any]:
     DataError
         When days, amounts or the currency cannot be used, or nothing is left.
     """
+    known = earlier or {}
     engine = source.engine
     roles = _mapped(source)
     profile: dict[str, Any] = {
@@ -61,12 +66,14 @@ def clean(source: Source, settings: DataSettings) -> dict[str, Any]:
         )
     profile["lines_read"] = read
     profile |= _duplicates(engine, settings, "order" in roles, read)
-    times = read_times(engine, roles["time"], source.types[roles["time"]], settings, source.name)
+    times = read_times(
+        engine, roles["time"], source.types[roles["time"]], settings, source.name, known.get("date_forms", ())
+    )
     profile["date_forms"] = list(times.forms)
-    customer = _customer(source, roles["customer"])
+    customer = _customer(source, roles["customer"], known.get("customer_type") == "text")
     profile["customer_type"] = "integer" if customer.endswith("AS BIGINT)") else "text"
-    numbers = _numbers(source, roles)
-    profile["number_forms"] = sorted({reading.form for reading in numbers.values()})
+    numbers = _numbers(source, roles, known.get("number_forms", {}))
+    profile["number_forms"] = {role: reading.form for role, reading in numbers.items()}
     table = "(SELECT DISTINCT * FROM raw)" if profile["duplicates_dropped"] else "raw"
     engine.run(
         "read customers, days and amounts",
@@ -80,7 +87,7 @@ def clean(source: Source, settings: DataSettings) -> dict[str, Any]:
     engine.run("keep the good lines", queries.lines(sorted(_extra_names(roles))))
     for table in ("parsed", "raw", "given"):
         engine.drop(table)
-    profile |= _purchases(source, settings, profile)
+    profile |= _purchases(source, settings, profile, earlier is None)
     return profile
 
 
@@ -113,13 +120,15 @@ def _duplicates(engine: Engine, settings: DataSettings, has_order: bool, read: i
     return {"duplicates_found": found, "duplicates_dropped": found if drop else 0}
 
 
-def _customer(source: Source, column: str) -> str:
+def _customer(source: Source, column: str, as_it_stands: bool) -> str:
     """Expression of the customer's id: BIGINT where every id is a whole number, else text as it stands."""
     kind, value = source.types[column], name(column)
-    if kind in _INTEGERS:
-        return f"CAST({value} AS BIGINT)"
     as_text = f"CAST({value} AS VARCHAR)"
     given = queries.given(as_text)
+    if as_it_stands:
+        return f"CASE WHEN {given} THEN {as_text} END"
+    if kind in _INTEGERS:
+        return f"CAST({value} AS BIGINT)"
     if kind in ("FLOAT", "DOUBLE") or kind.startswith("DECIMAL"):
         whole = f"{value} = floor({value}) AND abs({value}) < 9007199254740992"
     elif kind in ("UBIGINT", "HUGEINT", "UHUGEINT"):
@@ -137,10 +146,12 @@ def _customer(source: Source, column: str) -> str:
     return f"TRY_CAST({value} AS BIGINT)"
 
 
-def _numbers(source: Source, roles: dict[str, str]) -> dict[str, NumberReading]:
+def _numbers(source: Source, roles: dict[str, str], known: Mapping[str, str]) -> dict[str, NumberReading]:
     """Role to how its numbers are read."""
     return {
-        role: read_numbers(source.engine, roles[role], source.types[roles[role]], role, source.name)
+        role: read_numbers(
+            source.engine, roles[role], source.types[roles[role]], role, source.name, known.get(role)
+        )
         for role in ("amount", "price", "quantity")
         if role in roles
     }
@@ -256,7 +267,7 @@ def _reasons(profile: dict[str, Any]) -> str:
     return ", ".join(parts) + "."
 
 
-def _purchases(source: Source, settings: DataSettings, lines: dict[str, Any]) -> dict[str, Any]:
+def _purchases(source: Source, settings: DataSettings, lines: dict[str, Any], needed: bool) -> dict[str, Any]:
     engine = source.engine
     has_order, has_quantity = source.columns.order is not None, source.columns.quantity is not None
     engine.run("sum the days", queries.customer_days(has_order, has_quantity))
@@ -264,7 +275,7 @@ def _purchases(source: Source, settings: DataSettings, lines: dict[str, Any]) ->
     engine.run("list the purchases", queries.PURCHASES)
     engine.drop("customer_days")
     profile |= engine.row("count the purchases", queries.PURCHASE_COUNTS)
-    if not profile["purchases"]:
+    if needed and not profile["purchases"]:
         what = "only refunds" if lines["refund_lines"] else "no usable purchase"
         raise DataError(
             f"{source.name} holds {what}.",
@@ -275,5 +286,5 @@ def _purchases(source: Source, settings: DataSettings, lines: dict[str, Any]) ->
     profile["wiped_money"] = float(profile["wiped_money"])
     profile["refund_only_money"] = float(profile["refund_only_money"])
     for key in ("first_day", "last_day"):
-        profile[key] = profile[key].isoformat()
+        profile[key] = profile[key] and profile[key].isoformat()
     return profile

@@ -45,7 +45,9 @@ class NumberReading:
     form: str = PLAIN
 
 
-def read_numbers(engine: Engine, column: str, kind: str, role: str, source: str) -> NumberReading:
+def read_numbers(
+    engine: Engine, column: str, kind: str, role: str, source: str, known: str | None = None
+) -> NumberReading:
     """Find out how the numbers of a column are written.
 
     A form other than the plain one is taken only where every value fits it and one of them fits no other:
@@ -61,6 +63,8 @@ def read_numbers(engine: Engine, column: str, kind: str, role: str, source: str)
         The part it plays, for messages.
     source : str
         Name of the source, for messages.
+    known : str, optional
+        The form of an earlier part of the log, taken where every value fits it.
 
     Raises
     ------
@@ -80,9 +84,10 @@ def read_numbers(engine: Engine, column: str, kind: str, role: str, source: str)
     looking = f"look at the numbers of {role}"
     odd = f"FROM raw WHERE {given} AND {plain} IS NULL"
     bad = engine.row(looking, f"SELECT count(*) AS n {odd}")["n"]
-    if not bad:
+    if not bad and known in (None, PLAIN):
         return NumberReading(plain)
     for form, every, sure, thousands, decimal in _FORMS:
+        sure = ".*" if form == known else sure
         fits = engine.row(
             looking,
             f"""
@@ -93,6 +98,8 @@ def read_numbers(engine: Engine, column: str, kind: str, role: str, source: str)
         if fits:
             bare = f"replace(replace({value}, '{thousands}', ''), '{decimal}', '.')"
             return NumberReading(f"TRY_CAST({bare} AS DOUBLE)", form)
+    if not bad:
+        return NumberReading(plain)
     some = engine.rows(
         looking, f"SELECT DISTINCT CAST({name(column)} AS VARCHAR) AS v {odd} ORDER BY v LIMIT 3"
     )

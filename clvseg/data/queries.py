@@ -212,6 +212,30 @@ def content_hash(extras: Collection[str], until: dt.date) -> str:
     """
 
 
+def purchases_between(after: dt.date, until: dt.date) -> str:
+    """Purchases after one day up to another."""
+    return f"""
+    SELECT * FROM purchases WHERE day > {date(after)} AND day <= {date(until)} ORDER BY customer_id, day
+    """
+
+
+def summed_lines(extras: Collection[str], after: dt.date, until: dt.date) -> str:
+    """``lines`` after one day up to another, summed as far as no feature shows it.
+
+    Order numbers and quantities are in ``purchases`` already: their columns are there, but empty.
+    """
+    kept = [column for column in extras if column not in ("order_id", "quantity")]
+    made = "".join(f", CAST({column} AS VARCHAR) AS {column}" for column in kept)
+    empty = "".join(f", NULL AS {column}" for column in extras if column not in kept)
+    groups = "".join(f", {column}" for column in kept)
+    return f"""
+    SELECT customer_id, max(day) AS day, sum(amount) AS amount{groups}{empty}
+    FROM (SELECT customer_id, day, amount, amount < 0 AS back{made} FROM lines
+          WHERE day > {date(after)} AND day <= {date(until)})
+    GROUP BY customer_id, back{groups} ORDER BY customer_id
+    """
+
+
 # What is summed over each customer's purchases. Logarithms are rounded to millionths and summed as integers,
 # so that no sum depends on its order. The day that weekends are counted from is a Monday.
 _SUMS = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from clvseg.config import DataSettings
@@ -48,7 +49,14 @@ class TimeReading:
     forms: tuple[str, ...]
 
 
-def read_times(engine: Engine, column: str, kind: str, settings: DataSettings, source: str) -> TimeReading:
+def read_times(
+    engine: Engine,
+    column: str,
+    kind: str,
+    settings: DataSettings,
+    source: str,
+    known: Collection[str] = (),
+) -> TimeReading:
     """Find out how the days of a log are written.
 
     Parameters
@@ -61,6 +69,8 @@ def read_times(engine: Engine, column: str, kind: str, settings: DataSettings, s
         ``timezone`` and ``date_format``.
     source : str
         Name of the source, for messages.
+    known : collection of str
+        Forms of an earlier part of the log, which tell day/month from month/day where this part does not.
 
     Raises
     ------
@@ -79,7 +89,7 @@ def read_times(engine: Engine, column: str, kind: str, settings: DataSettings, s
     if settings.date_format is not None:
         return _by_format(engine, value, settings.date_format, zone)
     if kind == "VARCHAR" or kind.startswith("ENUM"):
-        return _by_text(engine, f"trim(CAST({value} AS VARCHAR))", zone, source, column)
+        return _by_text(engine, f"trim(CAST({value} AS VARCHAR))", zone, source, column, known)
     if kind in _NUMBERS or kind.startswith("DECIMAL"):
         return _by_number(engine, value, zone)
     raise DataError(
@@ -146,7 +156,9 @@ def _by_number(engine: Engine, value: str, zone: str) -> TimeReading:
     return TimeReading(f"CASE WHEN {value} >= {low} AND {value} < {high} THEN {day} END", (form,))
 
 
-def _by_text(engine: Engine, value: str, zone: str, source: str, column: str) -> TimeReading:
+def _by_text(
+    engine: Engine, value: str, zone: str, source: str, column: str, known: Collection[str]
+) -> TimeReading:
     cases = " ".join(f"WHEN regexp_matches(v, {text(p)}) THEN {text(f)}" for f, p in _FORMS.items())
     numeric = text(_FORMS["numeric"])
     found = engine.rows(
@@ -173,7 +185,7 @@ def _by_text(engine: Engine, value: str, zone: str, source: str, column: str) ->
     for row in found:
         form = row["form"]
         if form == "numeric":
-            form = "DD/MM/YYYY" if _day_first(row, source, column) else "MM/DD/YYYY"
+            form = "DD/MM/YYYY" if _day_first(row, source, column, known) else "MM/DD/YYYY"
         forms.append(form)
         pattern = text(_FORMS[row["form"]])
         branches.append(f"WHEN regexp_matches({value}, {pattern}) THEN {_parse(form, value, pattern, zone)}")
@@ -206,7 +218,7 @@ def _parse(form: str, value: str, pattern: str, zone: str) -> str:
     )
 
 
-def _day_first(row: dict[str, object], source: str, column: str) -> bool:
+def _day_first(row: dict[str, object], source: str, column: str, known: Collection[str]) -> bool:
     """Tell day/month from month/day by values above twelve."""
     if row["day_first"] and row["month_first"]:
         raise DataError(
@@ -215,6 +227,10 @@ def _day_first(row: dict[str, object], source: str, column: str) -> bool:
             f"{row['month_first_example']} ({row['month_first']} lines).",
             hint=_HINT,
         )
+    if not row["day_first"] and not row["month_first"]:
+        before = {"DD/MM/YYYY", "MM/DD/YYYY"} & set(known)
+        if before:
+            return before == {"DD/MM/YYYY"}
     if row["undecided"] and not row["day_first"] and not row["month_first"]:
         raise DataError(
             f"{source}: column '{column}' (time) does not tell whether the day or the month comes first.",

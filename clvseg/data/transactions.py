@@ -30,9 +30,9 @@ class Transactions:
         First purchase, and the last day that is known.
     profile : dict
         Of the whole log as read, JSON-able. What it is: ``source``, ``columns`` (role to column),
-        ``timezone``, ``date_forms``, ``number_forms``, ``customer_type``, ``currency``, ``encoding``,
-        ``refunds`` (the policy), ``first_day``, ``last_day``. Lines: ``lines_read`` =
-        ``duplicates_dropped`` +
+        ``timezone``, ``date_forms``, ``number_forms`` (role to form), ``customer_type``,
+        ``currency``, ``encoding``, ``refunds`` (the policy), ``first_day``, ``last_day``.
+        Lines: ``lines_read`` = ``duplicates_dropped`` +
         ``missing_customers`` + ``unreadable_dates`` + ``implausible_dates`` + ``missing_amounts`` +
         ``negative_prices`` + ``zero_lines_dropped`` + ``refund_lines_dropped`` + ``lines_kept``; also
         ``duplicates_found``, ``zero_lines``, ``refund_lines``, ``refund_money``. Days refunded away whole:
@@ -160,4 +160,9 @@ class Transactions:
     def hash(self) -> str:
         """Hash of the cleaned lines, whatever their order; the same for one version of DuckDB."""
         row = self.engine.row("hash the lines", queries.content_hash(self.extras, self.last_day))
-        return hashlib.sha256(f"{row['n']} {row['total']}".encode()).hexdigest()[:32]
+        return hash_of(row["n"], row["total"])
+
+
+def hash_of(lines: int, total: str) -> str:
+    """Hash of so many lines whose own hashes have this sum."""
+    return hashlib.sha256(f"{lines} {total}".encode()).hexdigest()[:32]

@@ -47,7 +47,7 @@ def sound() -> LogFacts:
         "refunds": "net",
         "currency": "EUR",
         "date_forms": ["timestamp"],
-        "number_forms": ["plain"],
+        "number_forms": {"amount": "plain"},
         "encoding": None,
     }
     return LogFacts(
@@ -184,7 +184,7 @@ def test_cleaning(sound):
 def test_what_reading_inferred(sound):
     profile = sound.profile | {
         "date_forms": ["DD/MM/YYYY", "YYYYMMDD"],
-        "number_forms": ["decimal comma"],
+        "number_forms": {"amount": "decimal comma"},
         "encoding": "latin-1",
     }
     finding = _one(cleaning, replace(sound, profile=profile))
