@@ -219,13 +219,14 @@ class HasParameterDraws:
         """What a fit found, JSON-able; :meth:`_restore` takes it back."""
         return {
             "params": dict(self.params_),
+            "order": list(self.params_),  # a JSON object has none, and rows of draws are in it
             "covariance": None if self.covariance_ is None else self.covariance_.tolist(),
             "draws": None if self.parameter_draws_ is None else self.parameter_draws_.tolist(),
             "fit_report": self.fit_report_.to_dict(),
         }
 
     def _restore(self, d: dict[str, Any]) -> Self:
-        self.params_ = dict(d["params"])
+        self.params_ = {name: d["params"][name] for name in d["order"]}
         self.covariance_ = None if d["covariance"] is None else np.array(d["covariance"])
         self.parameter_draws_ = None if d["draws"] is None else np.array(d["draws"])
         self.fit_report_ = FitReport.from_dict(d["fit_report"])

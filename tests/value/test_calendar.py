@@ -313,7 +313,7 @@ def test_contract(kind, fits):
         np.testing.assert_array_equal(values, oracle[name])
     for copy in (
         pickle.loads(pickle.dumps(model)),
-        PurchaseModel.from_dict(json.loads(json.dumps(model.to_dict()))),
+        PurchaseModel.from_dict(json.loads(json.dumps(model.to_dict(), sort_keys=True))),
     ):
         assert type(copy) is CalendarModel
         assert copy.fit_report_ == model.fit_report_
@@ -349,7 +349,7 @@ def test_value_model_with_a_calendar(kind, fits):
     model = ValueModel(CalendarModel(kind(), CALENDAR), GammaGammaModel()).fit(summary, spend)
     value = model.lifetime_value(summary, spend, 365, 0.1, 1.0)
     assert np.isfinite(value).all()
-    copy = ValueModel.from_dict(json.loads(json.dumps(model.to_dict())))
+    copy = ValueModel.from_dict(json.loads(json.dumps(model.to_dict(), sort_keys=True)))
     np.testing.assert_array_equal(copy.lifetime_value(summary, spend, 365, 0.1, 1.0), value)
     assert copy.lifetime_value_new(365, 0.1, 1.0) == model.lifetime_value_new(365, 0.1, 1.0)
     periods = model.purchases_.expected_periods(summary, np.arange(7, 71, 7))

@@ -270,7 +270,7 @@ def test_discrete_models_as_dictionaries_and_resampled(donations):
         (giving, partial(giving.bootstrap_parameters, donations)),
         (contract, contract.bootstrap_parameters),
     ):
-        copy = type(model).from_dict(json.loads(json.dumps(model.to_dict())))
+        copy = type(model).from_dict(json.loads(json.dumps(model.to_dict(), sort_keys=True)))
         assert copy.params_ == model.params_
         assert copy.fit_report_ == model.fit_report_
         np.testing.assert_array_equal(copy.covariance_, model.covariance_)

@@ -111,7 +111,7 @@ def test_a_customer_is_worth_the_same_alone_and_among_others(panel, model):
 
 
 def test_json_gives_identical_predictions(panel, model):
-    again = HybridValueModel.from_dict(json.loads(json.dumps(model.to_dict())))
+    again = HybridValueModel.from_dict(json.loads(json.dumps(model.to_dict(), sort_keys=True)))
     assert np.array_equal(again.predict(panel.current), model.predict(panel.current))
     assert again.reason == model.reason
     assert again.errors == model.errors
@@ -183,7 +183,7 @@ def test_past_rates_are_used_where_they_were_surely_better(panel):
     assert ratio == pytest.approx(np.full(len(ratio), ratio[0]), rel=1e-6)
     total = frame["horizon_value"].sum() * np.exp(model.errors.correction)
     assert model.predict(frame).sum() == pytest.approx(total)
-    again = HybridValueModel.from_dict(json.loads(json.dumps(model.to_dict())))
+    again = HybridValueModel.from_dict(json.loads(json.dumps(model.to_dict(), sort_keys=True)))
     assert np.array_equal(again.predict(frame), model.predict(frame))
 
 

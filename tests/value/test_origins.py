@@ -84,7 +84,7 @@ def test_spend_from_the_orders_that_predicted_better(tx, built, rng):
     )
     expected = panel.rows["expected_purchases"] * panel.rows["expected_spend"]
     np.testing.assert_allclose(panel.rows["expected_value"], expected)
-    again = ModelBase.from_dict(json.loads(json.dumps(base.to_dict())))
+    again = ModelBase.from_dict(json.loads(json.dumps(base.to_dict(), sort_keys=True)))
     pd.testing.assert_frame_equal(again.frame(features), panel.current)
 
 
@@ -189,6 +189,6 @@ def test_one_huge_first_order_is_capped_at_the_best_known_customer():
 
 def test_base_survives_json(tx, built):
     panel, base = built
-    again = ModelBase.from_dict(json.loads(json.dumps(base.to_dict())))
+    again = ModelBase.from_dict(json.loads(json.dumps(base.to_dict(), sort_keys=True)))
     features = customer_features(tx, CUTOFF)
     pd.testing.assert_frame_equal(again.frame(features), panel.current, check_exact=True)
