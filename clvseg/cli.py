@@ -335,6 +335,7 @@ def forecast(
     if as_json:
         tables = {"forecast": records(found.table), "history": records(found.history)}
         tables |= {"bridge": records(found.bridge), "backtest": records(found.backtest)}
+        tables |= {"cohort_curves": records(found.cohort_curves), "payback": records(found.payback)}
         print_json({"facts": found.facts, **tables, "findings": records(found.findings), "to": str(to)})
     else:
         print_forecast(found)

@@ -380,6 +380,9 @@ class ForecastSettings(_Section):
     acquisition: str | None = Field(
         None, description="CSV plan of customers to come (start, customers); default: ETS on those who came"
     )
+    acquisition_cost: Annotated[float, Field(gt=0)] | str | None = Field(
+        None, description="money for one new customer, or a CSV file (channel, cohort or both; cost)"
+    )
     origins: int = Field(6, ge=1, le=24, description="earlier days that --backtest forecasts from")
     tax: float = Field(0.0, ge=0, lt=1, description="rate of the tax that the amounts include")
     returns: float = Field(0.0, ge=0, lt=1, description="share of revenue sent back later, not in the data")
@@ -550,7 +553,10 @@ class Settings(_Section):
         segments = self.segments.model_copy(
             update={"attributes": attributes, "keep_names_of": root(self.segments.keep_names_of)}
         )
-        forecast = self.forecast.model_copy(update={"acquisition": root(self.forecast.acquisition)})
+        cost = self.forecast.acquisition_cost
+        given = {"acquisition_cost": root(cost) if isinstance(cost, str) else cost}
+        given |= {"acquisition": root(self.forecast.acquisition)}
+        forecast = self.forecast.model_copy(update=given)
         changed = {"output": root(self.output), "data": data, "segments": segments, "forecast": forecast}
         return self.model_copy(update=changed)
 

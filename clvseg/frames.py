@@ -602,6 +602,51 @@ FORECAST_HISTORY = Table(
         Column("revenue", "float", "money", "sum of both"),
     ),
 )
+# Cohorts period by period, as they came and as they are expected.
+COHORT_CURVES = Table(
+    "cohort_curves",
+    (
+        Column("cohort", "text", "", "when they first bought"),
+        Column("state", "text", "", "actual or forecast; the ends of an actual figure are the figure"),
+        Column("period", "text", "", "name of the period"),
+        Column("start", "date", "", "first day"),
+        Column("end", "date", "", "last day"),
+        Column("days", "int", "days", "length; the last actual and the first expected period may be cut"),
+        Column("days_old", "float", "days", "from the cohort's mean first purchase to the period's end"),
+        Column("customers", "int", "customers", "of the cohort, acquired by the end of the period"),
+        Column("active", "float", "customers", "of them, who bought in the period"),
+        Column("retention", "float", "0..1", "their share"),
+        Column("revenue", "float", "money", "in the period, in the data's terms"),
+        Column("cumulative_revenue", "float", "money", "since the first purchase"),
+        *(
+            Column(f"{what}_{side}_{level}", "float", unit, f"{side} end of the {level} % interval")
+            for what, unit in (("retention", "0..1"), ("cumulative_revenue", "money"))
+            for level in (80, 95)
+            for side in ("low", "high")
+        ),
+    ),
+)
+# What a new customer cost and brings; margin is that of net revenue, not discounted.
+PAYBACK = Table(
+    "payback",
+    (
+        Column("channel", "text", "", "of the first purchase; all: every channel"),
+        Column("cohort", "text", "", "when they first bought; all: every cohort"),
+        Column("customers", "int", "customers", "acquired so far, of whom the cost is known"),
+        Column("cost", "float", "money", "of acquiring one of them"),
+        Column("margin_so_far", "float", "money", "of one of them by the last known day"),
+        Column("margin", "float", "money", "of one of them by the end of the forecast"),
+        Column("margin_low_80", "float", "money", "low end of its 80 % interval"),
+        Column("margin_high_80", "float", "money", "high end of its 80 % interval"),
+        Column("value_to_cost", "float", "ratio", "margin / cost"),
+        Column("value_to_cost_low_80", "float", "ratio", "low end of its 80 % interval"),
+        Column("value_to_cost_high_80", "float", "ratio", "high end of its 80 % interval"),
+        Column("state", "text", "", "paid back, expected, or not yet: not by the end of the forecast"),
+        Column("payback_days", "int", "days", "until margin covers cost; not yet: the days looked at"),
+        Column("payback_low_80", "int", "days", "low end of its 80 % interval"),
+        Column("payback_high_80", "int", "days", "high end; the days looked at where it may take longer"),
+    ),
+)
 # From the last days' revenue to the forecast of as many days; the steps add up to the cent.
 BRIDGE = Table(
     "bridge",

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 _BOOSTING = re.compile(r"^[ \t]*\[(?:value|churn)\.boosting\].*?(?=^[ \t]*\[|\Z)", re.DOTALL | re.MULTILINE)
 
 
-_FORECAST_TABLES = ("forecast", "forecast_history", "bridge", "backtest", "backtest_weeks", "findings")
+_FINANCE = ("cohort_curves", "payback", "bridge", "backtest", "backtest_weeks")
+_FINANCE_CHARTS = ("forecast", "cohort_curves", "tracking")
+_FORECAST_TABLES = ("forecast", "forecast_history", "findings", *_FINANCE)
 
 
 def _silent(title: str) -> None:
@@ -259,7 +261,7 @@ def publish_forecast(folder: Path, found: Forecast, *, progress: Callable[[str],
     -------
     Path
         The folder ``forecast`` in it: ``forecast.parquet``, ``forecast.csv``, ``history.csv``,
-        ``forecast.xlsx``, ``forecast.json`` (the facts).
+        ``forecast.xlsx``, ``forecast.json`` (the facts), and the other tables as CSV.
 
     Raises
     ------
@@ -283,9 +285,7 @@ def publish_forecast(folder: Path, found: Forecast, *, progress: Callable[[str],
         findings=findings.reset_index(drop=True),
         forecast=found.table,
         forecast_history=found.history,
-        bridge=found.bridge,
-        backtest=found.backtest,
-        backtest_weeks=found.backtest_weeks,
+        **{name: getattr(found, name) for name in _FINANCE},
     )
     place = folder.resolve()
     _sweep(place.parent)
@@ -301,13 +301,13 @@ def publish_forecast(folder: Path, found: Forecast, *, progress: Callable[[str],
         text = json.dumps(found.facts, indent=2, sort_keys=True)
         (to / "forecast.json").write_text(text, encoding="utf-8")
         write_workbook(found, to / "forecast.xlsx")
-        for name in ("bridge", "backtest", "backtest_weeks"):
+        for name in _FINANCE:
             if len(getattr(found, name)):
                 getattr(found, name).to_csv(to / f"{name}.csv", index=False, float_format="%.6f")
         run.save_again(building, *_FORECAST_TABLES)
         moves = _last_moves(run, History.beside(folder))
         drawn = write_report(run, building / "report.html", moves)
-        write_charts(run, building / "charts", "forecast", "tracking", drawn=drawn)
+        write_charts(run, building / "charts", *_FINANCE_CHARTS, drawn=drawn)
         _exchange(building, place)
     except OSError as error:
         raise ConfigError(

@@ -16,9 +16,11 @@ from clvseg.frames import (
     BACKTEST,
     BACKTEST_WEEKS,
     BRIDGE,
+    COHORT_CURVES,
     FORECAST,
     FORECAST_HISTORY,
     MAPS,
+    PAYBACK,
     RIVALS,
     RULES,
     SCORECARD,
@@ -100,7 +102,7 @@ class Run:
         :data:`clvseg.frames.RULES`: a short rule for each segment; empty of a contractual run.
     scorecard : DataFrame
         :data:`clvseg.frames.SCORECARD`: what each segment has earned; empty of a contractual run.
-    forecast, forecast_history, bridge, backtest, backtest_weeks : DataFrame
+    forecast, forecast_history, cohort_curves, payback, bridge, backtest, backtest_weeks : DataFrame
         The tables of :mod:`clvseg.frames`; empty until `clvseg forecast` was run. ``facts`` then has
         ``forecast``: see :class:`clvseg.forecast.Forecast`.
     rivals : DataFrame
@@ -145,6 +147,8 @@ class Run:
     scorecard: pd.DataFrame = field(default_factory=lambda: SCORECARD.empty())
     forecast: pd.DataFrame = field(default_factory=lambda: FORECAST.empty())
     forecast_history: pd.DataFrame = field(default_factory=lambda: FORECAST_HISTORY.empty())
+    cohort_curves: pd.DataFrame = field(default_factory=lambda: COHORT_CURVES.empty())
+    payback: pd.DataFrame = field(default_factory=lambda: PAYBACK.empty())
     bridge: pd.DataFrame = field(default_factory=lambda: BRIDGE.empty())
     backtest: pd.DataFrame = field(default_factory=lambda: BACKTEST.empty())
     backtest_weeks: pd.DataFrame = field(default_factory=lambda: BACKTEST_WEEKS.empty())

@@ -18,7 +18,13 @@ from clvseg.contract.scorer import ContractScorer, newest_day
 from clvseg.data.attributes import explainable
 from clvseg.data.features import customer_features, feature_blocks, feature_catalogue
 from clvseg.data.state import START, State, Summed
-from clvseg.data.summary import revenue_between, revenue_by_cohort, revenue_by_week
+from clvseg.data.summary import (
+    first_channels,
+    revenue_between,
+    revenue_by_cohort,
+    revenue_by_cohort_and_period,
+    revenue_by_week,
+)
 from clvseg.data.transactions import Transactions
 from clvseg.errors import ConfigError, DataError
 from clvseg.evaluation.returning import returns_table
@@ -391,7 +397,15 @@ def forecast(
     people = run.customers.merge(run.scores[["customer_id", "predicted_value", "segment"]], on="customer_id")
     people = people.set_index("customer_id")
     progress("Forecasting every period, cohort and segment")
-    found = finance.look_ahead(base, people, daily, spread, run.as_of, asked, run.facts["currency"])
+    periods = finance.between(
+        transactions.first_day, run.as_of, asked.forecast.periods, asked.forecast.fiscal_year_start
+    )
+    spans = list(zip(periods.starts, periods.ends, strict=True))
+    by_period = revenue_by_cohort_and_period(transactions, spans)
+    came = finance.Came(periods, by_period, first_channels(transactions))
+    found = finance.look_ahead(
+        base, people, daily, spread, run.as_of, asked, run.facts["currency"], came=came
+    )
     first: Any = found.table.drop_duplicates("group").set_index("group")
     days = int(first.loc["all", "days"])
     last = revenue_between(transactions, run.as_of - dt.timedelta(days=days - 1), run.as_of)

@@ -8,7 +8,7 @@ mark says to a screen reader and shows as a tooltip.
 from clvseg.charts.curves import curve_chart
 from clvseg.charts.drift import drift_chart
 from clvseg.charts.explanations import EVEN, beeswarm, dependence, segment_effects, waterfall
-from clvseg.charts.forecast import forecast_chart, tracking_chart
+from clvseg.charts.forecast import cohort_chart, forecast_chart, tracking_chart
 from clvseg.charts.look import BLUE, ORANGE, Picture
 from clvseg.charts.models import (
     decile_chart,
@@ -38,6 +38,7 @@ __all__ = [
     "Picture",
     "beeswarm",
     "cluster_chart",
+    "cohort_chart",
     "curve_chart",
     "customer_map",
     "decile_chart",

@@ -5,7 +5,19 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from clvseg.charts.look import BLUE, GREY, INK, LIGHT_BLUE, MONEY, OCHRE, ORANGE, PHONE, Picture, finish
+from clvseg.charts.look import (
+    BLUE,
+    GREY,
+    INK,
+    LIGHT_BLUE,
+    MONEY,
+    OCHRE,
+    ORANGE,
+    PALETTE,
+    PHONE,
+    Picture,
+    finish,
+)
 
 
 def forecast_chart(past: pd.DataFrame, ahead: pd.DataFrame, *, unit: str, width: int = 900) -> Picture:
@@ -51,6 +63,52 @@ def forecast_chart(past: pd.DataFrame, ahead: pd.DataFrame, *, unit: str, width:
         f"Revenue per period, {unit}", subtitle="bands hold it with 50, 80 and 95 % probability"
     )
     return finish(alt.layer(*bands, drawn, dots, title=head, width=width - 60, height=260))
+
+
+def cohort_chart(curves: pd.DataFrame, *, unit: str, width: int = 900) -> Picture:
+    """Retention and cumulative revenue of cohorts over time: solid as they came, dashed as expected.
+
+    Parameters
+    ----------
+    curves : DataFrame
+        ``measure`` (retention, cumulative revenue), ``cohort``, ``state`` (actual, forecast), ``end`` (date),
+        ``value`` (share or money) and the ends ``low`` and ``high`` of its 80 % interval; ``detail``.
+    unit : str
+        Unit of the money.
+    width : int
+        Width of the picture in pixels.
+    """
+    cohorts = list(dict.fromkeys(curves["cohort"]))
+    color = alt.Color("cohort:N", title=None, sort=cohorts)
+    color = color.scale(
+        domain=cohorts, range=[PALETTE[place % len(PALETTE)] for place in range(len(cohorts))]
+    )
+    color = color.legend(
+        columns=6 if width >= PHONE else 3, labelLimit=width, symbolType="stroke", symbolOpacity=1
+    )
+    x = alt.X("end:T", title=None).axis(format="%b %Y", tickCount=8 if width >= PHONE else 3, labelAngle=0)
+    titles = {
+        "retention": "Share of the cohort that orders in a period",
+        "cumulative revenue": f"Revenue of the cohort since it first bought, {unit}",
+    }
+    panels = []
+    for measure, title in titles.items():
+        mine = curves[curves["measure"] == measure]
+        y = alt.Y("value:Q", title=None).scale(zero=True)
+        y = y.axis(format=".0%", tickCount=5) if measure == "retention" else y.axis(labelExpr=MONEY)
+        actual, ahead = (mine[mine["state"] == state] for state in ("actual", "forecast"))
+        band = alt.Chart(ahead).mark_area(opacity=0.16)
+        band = band.encode(x, alt.Y("low:Q", title=None), alt.Y2("high"), color)
+        solid = alt.Chart(actual).mark_line(strokeWidth=2).encode(x, y, color)
+        dashed = alt.Chart(ahead).mark_line(strokeWidth=2, strokeDash=[5, 4]).encode(x, y, color)
+        dots = alt.Chart(mine[mine["detail"] != ""]).mark_point(aria=True, filled=True, size=28, opacity=1)
+        dots = dots.encode(x, y, color, description=alt.Description("detail:N"))
+        head = alt.TitleParams(
+            title,
+            subtitle="solid: as it came; dashed: expected, in a band that holds it with 80 % probability",
+        )
+        panels.append(alt.layer(band, solid, dashed, dots, title=head, width=width - 60, height=230))
+    return finish(alt.vconcat(*panels))
 
 
 def tracking_chart(weeks: pd.DataFrame, *, title: str, unit: str, width: int = 470) -> Picture:

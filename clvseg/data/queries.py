@@ -435,6 +435,40 @@ def by_cohort_and_day(until: dt.date) -> str:
     """
 
 
+def first_channels(until: dt.date) -> str:
+    """Channel of each customer's first day, the one with the most money on it."""
+    return f"""
+    WITH firsts AS (SELECT customer_id, min(day) AS day FROM purchases WHERE day <= {date(until)}
+                   GROUP BY customer_id),
+    paid AS (SELECT lines.customer_id, sum(lines.amount) AS money,
+                    coalesce(nullif(trim(CAST(channel AS VARCHAR)), ''), 'unknown') AS channel
+             FROM lines JOIN firsts ON lines.customer_id = firsts.customer_id AND lines.day = firsts.day
+             GROUP BY ALL),
+    ranked AS (SELECT *, row_number() OVER (PARTITION BY customer_id ORDER BY money DESC, channel) AS place
+               FROM paid)
+    SELECT customer_id, channel FROM ranked WHERE place = 1 ORDER BY customer_id
+    """
+
+
+def by_cohort_and_period(periods: Collection[tuple[dt.date, dt.date]], has_channel: bool) -> str:
+    """Who bought and how much, by first day, its channel and period; periods are first and last days."""
+    spans = ", ".join(f"({place}, {date(one[0])}, {date(one[1])})" for place, one in enumerate(periods))
+    until = max(last for _, last in periods)
+    channels = (first_channels(until) if has_channel else
+                "SELECT DISTINCT customer_id, 'all' AS channel FROM purchases")  # fmt: skip
+    return f"""
+    WITH channels AS ({channels}),
+    periods AS (SELECT * FROM (VALUES {spans}) AS given(place, start, until)),
+    known AS (SELECT customer_id, day, amount, min(day) OVER (PARTITION BY customer_id) AS first_day
+              FROM purchases WHERE day <= {date(until)}),
+    paid AS (SELECT known.customer_id, first_day, place, sum(amount) AS money
+             FROM known JOIN periods ON day BETWEEN periods.start AND periods.until GROUP BY ALL)
+    SELECT first_day, channel, place, count(*) AS active, CAST(sum(money) AS DOUBLE) AS revenue
+    FROM paid JOIN channels ON paid.customer_id = channels.customer_id
+    GROUP BY first_day, channel, place ORDER BY first_day, channel, place
+    """
+
+
 def between(first: dt.date, last: dt.date) -> str:
     """Revenue and purchase days of every customer who bought from one day to another."""
     return f"""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 
 import pandas as pd
 
@@ -188,6 +189,36 @@ def revenue_by_cohort(tx: Transactions) -> pd.DataFrame:
         ``first_day``, ``day`` (never before it), ``purchases`` (customers who bought), ``revenue`` (money).
     """
     return tx.engine.frame("sum revenue by cohort", queries.by_cohort_and_day(tx.last_day))
+
+
+def revenue_by_cohort_and_period(
+    tx: Transactions, periods: Collection[tuple[dt.date, dt.date]]
+) -> pd.DataFrame:
+    """Return who bought and how much in each period, by first day and by the channel of the first day.
+
+    Parameters
+    ----------
+    tx : Transactions
+        The log.
+    periods : collection of (date, date)
+        First and last day of each; together they hold the whole log.
+
+    Returns
+    -------
+    DataFrame
+        ``first_day``, ``channel`` (``all`` where the log has none), ``place`` (of the period), ``active``
+        (customers who bought), ``revenue`` (money).
+    """
+    sql = queries.by_cohort_and_period(periods, "channel" in tx.extras)
+    return tx.engine.frame("sum revenue by cohort and period", sql)
+
+
+def first_channels(tx: Transactions) -> pd.Series[str] | None:
+    """Return the channel of each customer's first day, by customer; None where the log has no channel."""
+    if "channel" not in tx.extras:
+        return None
+    frame = tx.engine.frame("look up the first channels", queries.first_channels(tx.last_day))
+    return frame.set_index("customer_id")["channel"]
 
 
 def revenue_between(tx: Transactions, first: dt.date, last: dt.date) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """The finance view: what customers will bring, when, and how sure."""
 
 from clvseg.forecast.bridge import bridge
+from clvseg.forecast.curves import Came
 from clvseg.forecast.errors import Spread, group_error, spread_of
 from clvseg.forecast.past import SEASONS_DAYS
 from clvseg.forecast.periods import TOTAL, Periods, between, weeks_from
@@ -11,6 +12,7 @@ from clvseg.forecast.workbook import write_workbook
 __all__ = [
     "SEASONS_DAYS",
     "TOTAL",
+    "Came",
     "Forecast",
     "Periods",
     "Spread",

@@ -14,7 +14,7 @@ from clvseg.forecast.past import Past
 from clvseg.value.origins import ModelBase
 
 DRAWS = 1_000
-_CHUNK = 50_000
+CHUNK = 50_000
 _SIMULATED = 50_000
 _MOST_REPEATS = 200
 
@@ -33,12 +33,15 @@ class Cells:
         Of the revenue, by chance among customers.
     purchases : float
         Expected purchases of all together in all periods.
+    active : ndarray, shape (cells, periods)
+        Expected customers who buy in the period, by the purchase model.
     """
 
     names: pd.DataFrame
     mean: FloatArray
     covariance: FloatArray
     purchases: float
+    active: FloatArray
 
     @property
     def chance(self) -> float:
@@ -103,14 +106,15 @@ def expect(
     order = np.argsort(codes, kind="stable")
     mean = np.zeros((len(names), len(days)))
     covariance = np.zeros((len(names), len(days), len(days)))
+    active = np.zeros_like(mean)
     purchases, repeats = 0.0, int(np.clip(_SIMULATED // len(people), 1, _MOST_REPEATS))
     rng = np.random.default_rng(seed)
     model = base.value_model
     parameters = [
         np.tile(list(part.params_.values()), (repeats, 1)) for part in (model.purchases_, model.spend_)
     ]
-    for begin in range(0, len(people), _CHUNK):
-        some = order[begin : begin + _CHUNK]
+    for begin in range(0, len(people), CHUNK):
+        some = order[begin : begin + CHUNK]
         rows, scale = people.iloc[some], factor[some][:, None]
         bought = model.purchases_.expected_periods(rows, days)
         expected = bought * base.expected_spend(rows)[:, None] * scale
@@ -120,11 +124,12 @@ def expect(
         spends = base.spend_frame(rows)
         drawn = model.purchases_.simulate_periods(rows, days, parameters[0], rng)
         for path, of_spend in zip(drawn, parameters[1], strict=True):
+            active[present] += np.add.reduceat(path.T > 0, starts, axis=0, dtype=np.float64) / repeats
             paid = model.spend_.simulate_spend(spends, path[None], of_spend[None], rng)[0].T
             off = np.split(paid * scale - expected, starts[1:])
             for code, part in zip(present, off, strict=True):
                 covariance[code] += part.T @ part / repeats
-    return Cells(names, mean, covariance, purchases)
+    return Cells(names, mean, covariance, purchases, active)
 
 
 def simulate(

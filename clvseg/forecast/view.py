@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,13 +12,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clvseg.boosting import FloatArray
-from clvseg.config import ForecastSettings, Settings, parse_duration
+from clvseg.config import Settings, parse_duration
 from clvseg.forecast.coming import Coming, expect_coming
+from clvseg.forecast.curves import ALL, Came, channel_shares, cohort_curves, payback
 from clvseg.forecast.errors import Spread
 from clvseg.forecast.existing import Cells, Draws, expect, simulate
+from clvseg.forecast.money import basis, net_share
 from clvseg.forecast.past import Past, history, learn_past
 from clvseg.forecast.periods import TOTAL, Periods, between, cohorts
-from clvseg.frames import BACKTEST, BACKTEST_WEEKS, BRIDGE, FINDINGS, FORECAST
+from clvseg.frames import BACKTEST, BACKTEST_WEEKS, BRIDGE, COHORT_CURVES, FINDINGS, FORECAST, PAYBACK
 from clvseg.value.intervals import LEVELS
 from clvseg.value.origins import ModelBase
 
@@ -47,6 +49,10 @@ class Forecast:
         :data:`clvseg.frames.FINDINGS`.
     bridge : DataFrame
         :data:`clvseg.frames.BRIDGE`, to the first period.
+    cohort_curves : DataFrame
+        :data:`clvseg.frames.COHORT_CURVES`.
+    payback : DataFrame
+        :data:`clvseg.frames.PAYBACK`; empty where no cost of acquisition is known.
     backtest, backtest_weeks : DataFrame
         :data:`clvseg.frames.BACKTEST` and ``BACKTEST_WEEKS``; empty where it was not asked for.
     """
@@ -56,6 +62,8 @@ class Forecast:
     facts: dict[str, Any]
     findings: pd.DataFrame = field(default_factory=FINDINGS.empty)
     bridge: pd.DataFrame = field(default_factory=BRIDGE.empty)
+    cohort_curves: pd.DataFrame = field(default_factory=COHORT_CURVES.empty)
+    payback: pd.DataFrame = field(default_factory=PAYBACK.empty)
     backtest: pd.DataFrame = field(default_factory=BACKTEST.empty)
     backtest_weeks: pd.DataFrame = field(default_factory=BACKTEST_WEEKS.empty)
 
@@ -137,33 +145,6 @@ def _ends(value: FloatArray) -> dict[str, FloatArray]:
     return ends
 
 
-def net_share(settings: ForecastSettings) -> float:
-    """What is left of revenue when the tax in it and later returns are taken out.
-
-    Examples
-    --------
-    >>> round(net_share(ForecastSettings(tax=0.25, returns=0.1)), 2)
-    0.72
-    """
-    return (1 - settings.returns) / (1 + settings.tax)
-
-
-def basis(settings: Settings) -> str:
-    """What the figures include, in words."""
-    asked, value = settings.forecast, settings.value
-    tax = f"includes tax of {asked.tax:.4g} of the net price" if asked.tax else "no tax is taken out"
-    returns = f"{asked.returns:.4g} of it is expected back" if asked.returns else "no later returns expected"
-    source = "the plan of acquisition" if asked.acquisition else "ETS on weekly acquisition so far"
-    same_day = "net of refunds of the same day" if settings.data.refunds == "net" else "refunds left out"
-    return (
-        f"Revenue as in the data, {same_day}; {tax}, {returns}: "
-        f"net_revenue is {net_share(asked):.4g} of revenue. margin is {value.margin:.4g} of net_revenue, "
-        f"present_value is margin discounted at {value.discount_rate:.4g} a year from the middle of each "
-        "period to the last known day. Group all is customers known by the last day; new is those to come, "
-        f"by {source}; everybody is both. Expected figures are means and add up; ends of intervals do not."
-    )
-
-
 def look_ahead(
     base: ModelBase,
     people: pd.DataFrame,
@@ -174,6 +155,7 @@ def look_ahead(
     currency: str | None = None,
     *,
     periods: Periods | None = None,
+    came: Came | None = None,
 ) -> Forecast:
     """Revenue to come of known customers, by period, cohort and segment.
 
@@ -196,6 +178,8 @@ def look_ahead(
         Unit of the money.
     periods : Periods, optional
         Instead of those that the settings ask for.
+    came : Came, optional
+        What cohorts did so far; without it they are not looked at over time.
     """
     asked = settings.forecast
     horizon = parse_duration(asked.horizon) if asked.horizon else settings.horizon_days
@@ -206,8 +190,39 @@ def look_ahead(
     rng = np.random.default_rng(settings.seed + 1)
     coming = expect_coming(base, daily, as_of, periods, draws.level, asked.acquisition, rng)
     table = forecast_table(draws, cells, coming, periods, as_of, settings)
-    came = history(daily, as_of, asked.periods, asked.fiscal_year_start)
-    return Forecast(table, came, _facts(table, settings, as_of, currency, spread, past))
+    before = history(daily, as_of, asked.periods, asked.fiscal_year_start)
+    found = Forecast(table, before, _facts(table, settings, as_of, currency, spread, past))
+    if came is None:
+        return found
+    rows = came.named(asked.fiscal_year_start)
+    found = replace(found, cohort_curves=cohort_curves(rows, came.periods, cells, draws, periods))
+    if asked.acquisition_cost is None:
+        return found
+    shares = _channel_shares(base, people, rows, came.channel, periods.days_after(as_of), as_of, settings)
+    return replace(found, payback=payback(rows, came.periods, draws, periods, shares, settings))
+
+
+def _channel_shares(
+    base: ModelBase,
+    people: pd.DataFrame,
+    rows: pd.DataFrame,
+    channel: pd.Series[str] | None,
+    days: FloatArray,
+    as_of: dt.date,
+    settings: Settings,
+) -> dict[tuple[str, str], FloatArray]:
+    """Share of each channel in its cohorts' revenue to come; all of it where the log has no channel."""
+    if channel is None:
+        return {(str(name), ALL): np.ones(len(days)) for name in rows["cohort"].unique()}
+    mine = channel.reindex(people.index)
+    mine = mine.where(mine.isin(rows["channel"].unique()), "other")
+    cohort = _cohorts(people, as_of, settings)
+    return channel_shares(base, people, correction(base, people), cohort, mine, days)
+
+
+def _cohorts(people: pd.DataFrame, as_of: dt.date, settings: Settings) -> pd.Series[str]:
+    first = pd.Timestamp(as_of) - pd.to_timedelta(people["T"], unit="D")
+    return cohorts(first, settings.forecast.fiscal_year_start)
 
 
 def draw_ahead(
@@ -221,9 +236,7 @@ def draw_ahead(
 ) -> tuple[Cells, Past, Draws]:
     """Expected and simulated revenue behind :func:`look_ahead`, with its parameters."""
     days = periods.days_after(as_of)
-    first = pd.Timestamp(as_of) - pd.to_timedelta(people["T"], unit="D")
-    cohort = cohorts(first, settings.forecast.fiscal_year_start)
-    groups = pd.DataFrame({"cohort": cohort, "segment": people["segment"]})
+    groups = pd.DataFrame({"cohort": _cohorts(people, as_of, settings), "segment": people["segment"]})
     cells = expect(base, people, correction(base, people), groups, days, settings.seed)
     past = learn_past(daily, as_of, base.value_model.purchases_, cells.chance)
     draws = simulate(cells, base, people, days, spread, past, past.seasonal(periods), settings.seed)

@@ -9,7 +9,16 @@ from typing import Any
 import pandas as pd
 
 from clvseg.forecast.view import Forecast
-from clvseg.frames import BACKTEST, BACKTEST_WEEKS, BRIDGE, FORECAST, FORECAST_HISTORY, Table
+from clvseg.frames import (
+    BACKTEST,
+    BACKTEST_WEEKS,
+    BRIDGE,
+    COHORT_CURVES,
+    FORECAST,
+    FORECAST_HISTORY,
+    PAYBACK,
+    Table,
+)
 
 _SHEETS = {
     "all": "Known customers",
@@ -24,6 +33,7 @@ _FORMATS = {
     "days": "#,##0",
     "purchase days": "#,##0",
     "share": "0.0%",
+    "ratio": "0.00",
     "0..1": "0%",
 }
 _NOTES = "What is in it"
@@ -50,11 +60,15 @@ def write_workbook(forecast: Forecast, path: str | Path) -> None:
             rows = forecast.table[forecast.table["group"] == kind]
             _write_sheet(book, title, rows.drop(columns=["group"]), FORECAST)
         _write_sheet(book, "What came", forecast.history, FORECAST_HISTORY)
-        if len(forecast.bridge):
-            _write_sheet(book, "Bridge", forecast.bridge, BRIDGE)
-        if len(forecast.backtest):
-            _write_sheet(book, "Backtest", forecast.backtest, BACKTEST)
-            _write_sheet(book, "Backtest by week", forecast.backtest_weeks, BACKTEST_WEEKS)
+        for title, rows, table in (
+            ("Cohorts over time", forecast.cohort_curves, COHORT_CURVES),
+            ("Payback", forecast.payback, PAYBACK),
+            ("Bridge", forecast.bridge, BRIDGE),
+            ("Backtest", forecast.backtest, BACKTEST),
+            ("Backtest by week", forecast.backtest_weeks, BACKTEST_WEEKS),
+        ):
+            if len(rows):
+                _write_sheet(book, title, rows, table)
 
 
 def _write_notes(book: Any, forecast: Forecast) -> None:

@@ -49,9 +49,29 @@ def print_forecast(found: Forecast) -> None:
     for kind in ("cohort", "segment"):
         rows = [line(row.name, row) for row in each(whole[whole["group"] == kind])]
         print_table(f"All periods, by {kind}", [kind, *columns], rows)
+    if len(found.payback):
+        _print_payback(found.payback, unit)
     steps = [[row.step, f"{row.revenue:,.2f}", row.meaning] for row in each(found.bridge)]
     print_table("From the last days to the first period", ["", f"revenue{unit}", ""], steps, words=(0, 2))
     print(found.facts["basis"])
+
+
+def _print_payback(table: pd.DataFrame, unit: str) -> None:
+    """Print payback and value to cost of every channel and cohort; the two together are in the files."""
+    columns = ["channel", "cohort", "customers", f"cost{unit}", "margin so far", "by the end"]
+    lines = [
+        [
+            row.channel,
+            row.cohort,
+            f"{row.customers:,}",
+            *(f"{value:,.2f}" for value in (row.cost, row.margin_so_far, row.margin)),
+            f"{row.value_to_cost:.2f} ({row.value_to_cost_low_80:.2f} to {row.value_to_cost_high_80:.2f})",
+            f"{row.payback_days:,} days" if row.state != "not yet" else f"not in {row.payback_days:,} days",
+        ]
+        for row in each(table[(table["channel"] == "all") | (table["cohort"] == "all")])
+    ]
+    title = "What one new customer cost and brings (80 % interval of the ratio)"
+    print_table(title, [*columns, "value / cost", "paid back after"], lines, words=(0, 1))
 
 
 def print_backtest(summary: pd.DataFrame) -> None:

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from clvseg.evaluation.returning import ALL, CUSTOMER, ORDERED
 from clvseg.report import words
-from clvseg.report.parts import Cell, Section, Table, rows
+from clvseg.report.parts import Cell, Section, Table, rows, unit
 from clvseg.report.standing import rival_sentences, rivals_table
 from clvseg.run import Run
 
@@ -149,12 +149,43 @@ def forecast_section(run: Run) -> Section | None:
     columns = ("Step", f"Revenue, {currency or 'data currency'}", "What it is")
     tables.append(Table("bridge", "From the last days to the first period", columns, steps))
     figures: tuple[str, ...] = ("forecast",)
+    if len(run.cohort_curves):
+        figures += ("cohort_curves",)
+    if len(run.payback):
+        tables.append(_payback_table(run))
     if len(run.backtest):
-        figures = ("forecast", "tracking")
+        figures += ("tracking",)
         tables.append(_backtest_table(run))
     return Section(
         "forecast", "Forecast", lead, points=(facts["basis"],), figures=figures, tables=tuple(tables)
     )
+
+
+def _payback_table(run: Run) -> Table:
+    """Cost, margin and payback of one new customer, by channel and by cohort."""
+    shown = run.payback[(run.payback["channel"] == "all") | (run.payback["cohort"] == "all")]
+    lines = tuple(
+        (
+            Cell(row.channel),
+            Cell(row.cohort),
+            Cell(words.count(row.customers)),
+            *(Cell(f"{value:,.2f}") for value in (row.cost, row.margin_so_far, row.margin)),
+            Cell(f"{row.value_to_cost:.2f}"),
+            Cell(f"{row.value_to_cost_low_80:.2f} to {row.value_to_cost_high_80:.2f}"),
+            Cell(
+                f"not in {words.days(row.payback_days)}"
+                if row.state == "not yet"
+                else f"{words.days(row.payback_days)}, {row.state}"
+            ),
+        )
+        for row in rows(shown)
+    )
+    columns = (
+        *("Channel", "First bought", "Customers", f"Cost, {unit(run)}", "Margin so far", "Margin by the end"),
+        *("Value / cost", f"80{words.NBSP}% interval", "Margin covers the cost after"),
+    )
+    note = "Of one customer. Margin is after tax, returns and cost of goods as set, not discounted."
+    return Table("payback", "What a new customer costs and brings", columns, lines, words=2, note=note)
 
 
 def _backtest_table(run: Run) -> Table:

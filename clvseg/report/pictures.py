@@ -413,7 +413,34 @@ def _forecast_figure(run: Run) -> dict[str, Figure]:
     ]
     draw = partial(charts.forecast_chart, past, ahead_of, unit=unit(run))
     label = "Forecast of revenue. " + ". ".join(ahead_of["detail"])
-    return {"forecast": Figure(draw, FULL_WIDTH, label), **_tracking_figure(run)}
+    return {"forecast": Figure(draw, FULL_WIDTH, label), **_cohort_curves(run), **_tracking_figure(run)}
+
+
+def _cohort_curves(run: Run) -> dict[str, Figure]:
+    """Cohorts over time: share of buyers in whole periods in which nobody joined any more, and money."""
+    curves, currency = run.cohort_curves, run.facts["currency"]
+    if curves.empty:
+        return {}
+    closed = curves["customers"] == curves.groupby("cohort")["customers"].shift()
+    kept = _whole_periods(curves[closed], int(curves["days"].max()))
+    names = {"value": "retention", "low": "retention_low_80", "high": "retention_high_80"}
+    retained = kept.assign(measure="retention", **{to: kept[name] for to, name in names.items()})
+    brought = curves.assign(measure="cumulative revenue")
+    for to, name in names.items():
+        brought[to] = curves[name.replace("retention", "cumulative_revenue")]
+    seam = brought[brought["state"] == "actual"].groupby("cohort", sort=False).tail(1)
+    frame = pd.concat([retained, seam.assign(state="forecast"), brought])
+    frame = frame[["measure", "cohort", "state", "end", "value", "low", "high"]].assign(detail="")
+    last = brought["end"].eq(brought["end"].max()).to_numpy()
+    texts = [
+        f"Cohort {row.cohort}: {words.money(row.value, currency)} by {words.day(row.end)}, "
+        f"80{words.NBSP}% interval {words.money(row.low, currency)} to {words.money(row.high, currency)}"
+        for row in rows(brought[last])
+    ]
+    ends = frame["measure"].eq("cumulative revenue") & frame["end"].eq(frame["end"].max())
+    frame.loc[ends, "detail"] = texts
+    draw = partial(charts.cohort_chart, frame, unit=unit(run))
+    return {"cohort_curves": Figure(draw, FULL_WIDTH, "Cohorts over time. " + ". ".join(texts))}
 
 
 def _tracking_figure(run: Run) -> dict[str, Figure]:

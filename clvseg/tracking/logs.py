@@ -147,7 +147,10 @@ def log_forecast(run: Run, files: Path) -> str | None:
             return None
         with mlflow.start_run(run_id=found[0].info.run_id):
             mlflow.log_metrics(forecast_metrics(run))
-            for name in ("forecast", "forecast_history", "bridge", "backtest", "backtest_weeks"):
+            for name in (
+                *("forecast", "forecast_history", "cohort_curves", "payback"),
+                *("bridge", "backtest", "backtest_weeks"),
+            ):
                 mlflow.log_text(getattr(run, name).to_csv(index=False), f"tables/{name}.csv")
             mlflow.log_artifact(str(files / "forecast" / "forecast.xlsx"), "forecast")
             mlflow.log_artifact(str(files / "report.html"))
@@ -164,6 +167,10 @@ def forecast_metrics(run: Run) -> dict[str, float]:
         for name in ("mape", "bias", "coverage_80", "width_80", "weekly_80")
     }
     total |= {f"forecast_everybody_{name}": float(value) for name, value in facts["everybody"].items()}
+    if len(run.payback):
+        whole = run.payback.iloc[0]
+        names = ("value_to_cost", "value_to_cost_low_80", "value_to_cost_high_80", "payback_days")
+        total |= {f"forecast_{name}": float(whole[name]) for name in names}
     return {**total, **tested, "forecast_days": float(facts["horizon_days"])}
 
 

@@ -22,7 +22,7 @@ def folder(tmp_path_factory):
         "horizon": "26w",
         "output": str(place / "output"),
         "data": {"source": "dataset:cdnow_sample", "currency": "USD", "columns": {"time": "date"}},
-        "forecast": {"origins": 1},
+        "forecast": {"origins": 1, "acquisition_cost": 20.0},
         "tracking": {"uri": f"sqlite:///{place / 'mlflow.db'}", "registry": False},
     }
     with pytest.MonkeyPatch.context() as patch:
@@ -68,6 +68,19 @@ def test_the_verb_writes_what_it_prints(folder, told):
     assert 'id="forecast"' in report
     assert "1998 Q4" in report
     assert "Forecasts from earlier days" in report
+    assert "What a new customer costs and brings" in report
+    assert "Share of the cohort that orders in a period" in report
+    curves = pd.DataFrame(told["cohort_curves"])
+    ends = curves[curves["state"] == "actual"].groupby("cohort")["cumulative_revenue"].last()
+    assert ends.sum() == pytest.approx(run.customers["past_revenue"].sum())
+    cohorts = table[(table["group"] == "cohort") & (table["period"] == "total")].set_index("name")["revenue"]
+    later = curves.groupby("cohort")["cumulative_revenue"].last() - ends
+    pd.testing.assert_series_equal(later, cohorts, check_names=False)
+    whole = told["payback"][0]
+    assert whole["customers"] == len(run.customers)
+    brought = (run.customers["past_revenue"].sum() + cohorts.sum()) / len(run.customers)
+    assert whole["value_to_cost"] == pytest.approx(brought / 20)
+    assert len(pd.read_csv(to / "payback.csv")) == len(told["payback"])
     tested = pd.DataFrame(told["backtest"])
     assert set(tested["model"]) == {"clvseg forecast", "lifetimes BG/NBD", "seasonal naive", "ETS", "ARIMA"}
     steps = pd.DataFrame(told["bridge"]).set_index("step")["revenue"]
@@ -84,7 +97,7 @@ def test_the_workbook_holds_numbers_as_numbers(folder, told):
     sheets = ET.fromstring(book.read("xl/workbook.xml")).findall(".//m:sheet", spaces)
     assert [one.get("name") for one in sheets] == [
         *("What is in it", "Known customers", "By cohort", "By segment", "New customers", "Everybody"),
-        *("What came", "Bridge", "Backtest", "Backtest by week"),
+        *("What came", "Cohorts over time", "Payback", "Bridge", "Backtest", "Backtest by week"),
     ]
     cells = ET.fromstring(book.read("xl/worksheets/sheet2.xml")).findall(".//m:c", spaces)
     numbers = [float(c.find("m:v", spaces).text) for c in cells if c.get("t") != "s"]
@@ -119,6 +132,7 @@ def test_forecasts_of_runs_compare_in_mlflow(folder, told):
     metrics = client.get_run(published.run_id).data.metrics
     assert metrics["forecast_revenue"] == pytest.approx(told["facts"]["total"]["revenue"])
     assert 0 < metrics["forecast_mape_13w"] < 1
+    assert metrics["forecast_value_to_cost"] == pytest.approx(told["payback"][0]["value_to_cost"])
     assert metrics["forecast_low_80"] < metrics["forecast_revenue"] < metrics["forecast_high_80"]
 
 
