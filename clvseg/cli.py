@@ -165,15 +165,30 @@ def _check_against(run: Path, source: str, chart: Path | None, as_json: bool) ->
 
 
 @app.command()
-def fit(settings: SettingsFile, as_json: AsJson = False, strict: Strict = False) -> None:
+def fit(
+    settings: SettingsFile,
+    again: Annotated[
+        bool, typer.Option("--again", help="fit even where lines, settings and version are the last run's")
+    ] = False,
+    as_json: AsJson = False,
+    strict: Strict = False,
+) -> None:
     """Do the main job: check, judge on later data, fit, score, segment, explain, track, report."""
     from clvseg import results, workflow
 
     asked = _read(settings)
     results.require_writable(asked)
     with _progress() as step:
-        run = workflow.fit(asked, progress=step)
-        published = results.publish(run, progress=step)
+        before = None if again else results.published(asked)
+        run = workflow.fit(asked, reuse=Path(before.folder) if before else None, progress=step)
+        unchanged = run.folder is not None
+        published = before if before and unchanged else results.publish(run, progress=step)
+    if unchanged:
+        print(
+            f"Unchanged: lines, settings and version are those of {published.folder}; these are its results. "
+            "--again fits anew.",
+            file=sys.stderr,
+        )
     if as_json:
         print_json(
             {
@@ -308,7 +323,12 @@ def score(
         written = workflow.score_to_file(
             run, source, to, as_of=as_of, keep=history, since=since, progress=step
         )
-    print(f"Wrote {written:,} customers to {to}")
+    if written.new_lines is not None:
+        print(f"Counted {written.new_lines:,} new lines")
+    if written.unchanged:
+        print(f"Unchanged: {to} holds the scores of these lines, {written.customers:,} customers")
+    else:
+        print(f"Wrote {written.customers:,} customers to {to}")
 
 
 @app.command()

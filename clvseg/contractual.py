@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from clvseg.explain.columns import (
 )
 from clvseg.frames import CONTRACT_SEGMENTS, SURVIVAL
 from clvseg.monitoring import contract_reference
-from clvseg.run import Run, table_names
+from clvseg.run import Run, input_hash, table_names
 from clvseg.segments.contract import ContractSegments
 
 Step = Callable[[str], None]
@@ -73,9 +74,12 @@ def read(settings: Settings, source: Any, progress: Step) -> tuple[CustomerTable
     return table if kept else table.without(gone), findings
 
 
-def fit(settings: Settings, source: Any, progress: Step) -> Run:
+def fit(settings: Settings, source: Any, reuse: Path | None, progress: Step) -> Run:
     """Check, judge on rows no model has seen, fit on all, score, segment, explain."""
     table, findings = read(settings, source, progress)
+    known = input_hash(settings, table.hash, table.profile)
+    if same := Run.load_same(reuse, known):
+        return same
     labelled = table.take(table.left.notna().to_numpy())
     now = table.newest()
     there = now.take((now.left != 1).to_numpy())
@@ -119,7 +123,7 @@ def fit(settings: Settings, source: Any, progress: Step) -> Run:
         "survival": survival,
     }
     facts = judged["facts"] | _facts(table, settings, staying, now, unseen.totals)
-    facts["driver_agreement"] = agreement
+    facts |= {"driver_agreement": agreement, "input_hash": known}
     models = scorer.to_dict() | {"reference": contract_reference(scorer, table)}
     return Run(settings, facts, table.profile, models, **(empty | tables))
 

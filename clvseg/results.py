@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _BOOSTING = re.compile(r"^[ \t]*\[(?:value|churn)\.boosting\].*?(?=^[ \t]*\[|\Z)", re.DOTALL | re.MULTILINE)
 
 
+_PUBLISHED = "published.json"
 _FINANCE = ("cohort_curves", "payback", "bridge", "backtest", "backtest_weeks")
 _FINANCE_CHARTS = ("forecast", "cohort_curves", "tracking")
 _FORECAST_TABLES = ("forecast", "forecast_history", "findings", *_FINANCE)
@@ -87,6 +88,28 @@ def publish(run: Run, *, progress: Callable[[str], None] = _silent) -> Published
         return _publish(run, meter)
 
 
+def published(settings: Settings) -> Published | None:
+    """Return where the results of the last fit are; None where it was not published whole.
+
+    That is so where there is none, where it was killed while MLflow took it, or where the MLflow store in use
+    does not hold it.
+
+    Raises
+    ------
+    ClvsegError
+        When the MLflow store cannot be reached.
+    """
+    place = Path(settings.output) / "latest" / _PUBLISHED
+    if not place.is_file():
+        return None
+    found = Published(**json.loads(place.read_text(encoding="utf-8")))
+    if not settings.tracking.enabled:
+        return found
+    from clvseg import tracking
+
+    return found if tracking.holds(settings, place.parent) else None
+
+
 def _publish(run: Run, progress: Meter) -> Published:
     root = require_writable(run.settings)
     progress("Writing scores, segments and report")
@@ -99,18 +122,27 @@ def _publish(run: Run, progress: Meter) -> Published:
         "segments": str(latest / "segments.csv"),
     }
     if not run.settings.tracking.enabled:
-        return Published(**places)
+        return _note(Published(**places))
     progress("Logging the run and its model in MLflow")
     from clvseg import tracking
 
     logged = tracking.log_run(run, folder, progress)
-    return Published(
-        **places,
-        run_id=logged.run_id,
-        model_uri=logged.model_uri,
-        mlflow_command=logged.command,
-        decision=logged.decision,
+    return _note(
+        Published(
+            **places,
+            run_id=logged.run_id,
+            model_uri=logged.model_uri,
+            mlflow_command=logged.command,
+            decision=logged.decision,
+        )
     )
+
+
+def _note(published: Published) -> Published:
+    """Keep in the run's folder that all of it is where it should be."""
+    text = json.dumps(published.to_dict(), indent=2)
+    _write_whole(Path(published.folder) / _PUBLISHED, lambda part: part.write_text(text, encoding="utf-8"))
+    return published
 
 
 def require_writable(settings: Settings) -> Path:

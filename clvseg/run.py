@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any
 
 import pandas as pd
 
+from clvseg import __version__
 from clvseg.config import Settings
+from clvseg.data.sources import find_files
 from clvseg.errors import DataError
 from clvseg.frames import (
     BACKTEST,
@@ -43,7 +46,8 @@ class Run:
         ``expected_churners``, ``data_hash``, ``base_model``,
         ``spend_from`` ("all" or "repeats": the orders expected spend is learned from), ``fallback`` (dict
         ``value, churn``: why boosting is not in use and what is instead, empty where boosting is),
-        ``version``, ``driver_agreement`` (per target the mean rank correlation of the drivers in refits).
+        ``version``, ``input_hash`` (:func:`input_hash`),
+        ``driver_agreement`` (per target the mean rank correlation of the drivers in refits).
         Of the later period: ``model_value`` and ``model_churn`` (our rows of the leaderboards),
         ``cutoff_fallback`` (as ``fallback``, of the models that were judged), ``not_fitted`` (dict: rows that
         the leaderboards lack, and why), ``intervals``
@@ -110,6 +114,8 @@ class Run:
         contractual run.
     maps : DataFrame
         :data:`clvseg.frames.MAPS`: a sample of customers on two maps; empty of a contractual run.
+    folder : Path or None
+        Where it was loaded from.
 
     Of a contractual run ``scores`` are :func:`clvseg.frames.contract_scores`, ``segments`` and ``later``
     :data:`clvseg.frames.CONTRACT_SEGMENTS` and ``CONTRACT_LATER``, ``customers`` the columns as
@@ -154,6 +160,7 @@ class Run:
     backtest_weeks: pd.DataFrame = field(default_factory=lambda: BACKTEST_WEEKS.empty())
     rivals: pd.DataFrame = field(default_factory=lambda: RIVALS.empty())
     maps: pd.DataFrame = field(default_factory=lambda: MAPS.empty())
+    folder: Path | None = None
 
     @property
     def contractual(self) -> bool:
@@ -232,7 +239,33 @@ class Run:
             for path in sorted((folder / "models").iterdir())
         }
         settings = Settings.make(head["settings"], name=str(folder / "run.json"))
-        return cls(settings=settings, facts=head["facts"], profile=head["profile"], models=models, **tables)
+        return cls(settings, head["facts"], head["profile"], models, **tables, folder=folder)
+
+    @classmethod
+    def load_same(cls, folder: Path | None, known: str) -> Run | None:
+        """Read the run in `folder` if its fit had this :func:`input_hash`; else return None."""
+        if folder is None or not (folder / "run.json").is_file():
+            return None
+        head = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        return cls.load(folder) if head["facts"].get("input_hash") == known else None
+
+
+def input_hash(settings: Settings, data_hash: str, profile: dict[str, Any]) -> str:
+    """Hash of all that a fit depends on: version, settings, lines, counts of their cleaning, other files."""
+    names = settings.segments.keep_names_of
+    about = {
+        "version": __version__,
+        "settings": settings.model_dump(mode="json"),
+        "data": data_hash,
+        "profile": profile,
+        "attributes": [
+            hashlib.sha256(path.read_bytes()).hexdigest()
+            for one in settings.segments.attributes.values()
+            for path in find_files(one.source)
+        ],
+        "names": names and str(Path(names).resolve()),
+    }
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:32]
 
 
 # Tables of single customers, which stay in the run's folder: MLflow gets none of them.

@@ -104,6 +104,11 @@ def attributes_of(settings: Settings, frame: pd.DataFrame, day: dt.date) -> pd.D
     return read_attributes(settings.segments.attributes, frame.index, day, taken=frame.columns)
 
 
+def data_settings(settings: Settings) -> DataSettings:
+    """How to read a log that is to be scored: the fit's columns, policies, table and query, no source."""
+    return settings.data.model_copy(update={"source": None, "database": None})
+
+
 @dataclass(frozen=True)
 class Scorer:
     """Everything fitted, ready to score any log that is read with the same column settings.
@@ -133,11 +138,6 @@ class Scorer:
     intervals: ValueIntervals
     segmentation: Segmentation
     reasons: ReasonCodes
-
-    @property
-    def data_settings(self) -> DataSettings:
-        """How to read a log for this scorer: the fit's columns, policies, table and query, no source."""
-        return self.settings.data.model_copy(update={"source": None, "database": None})
 
     def score(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,8 +34,8 @@ from clvseg.metering import Meter
 from clvseg.monitoring import Drift, History, learn_reference, measure_contract_drift, measure_drift
 from clvseg.monitoring.drift import SCORES as SCORE_COLUMNS
 from clvseg.monitoring.reference import Reference
-from clvseg.run import Run
-from clvseg.scores import Scorer
+from clvseg.run import Run, input_hash
+from clvseg.scores import Scorer, data_settings
 from clvseg.segments import learn_rules, rule_frame, rules_table, segments_table
 from clvseg.standing import compare_with_rivals, doubt_labelled, judge_segments, place_customers
 from clvseg.value.intervals import LEVEL, ValueIntervals
@@ -53,7 +53,9 @@ def _silent(title: str) -> None:
     pass
 
 
-def fit(settings: Settings, source: Any = None, *, progress: Step = _silent) -> Run:
+def fit(
+    settings: Settings, source: Any = None, *, reuse: Path | None = None, progress: Step = _silent
+) -> Run:
     """Do the main job: check, judge on the last horizon, fit on everything, score, segment, explain.
 
     Parameters
@@ -62,6 +64,9 @@ def fit(settings: Settings, source: Any = None, *, progress: Step = _silent) -> 
         See :meth:`clvseg.config.Settings.read`.
     source : str, Path, frame or relation, optional
         Transactions, instead of the settings' own.
+    reuse : Path, optional
+        Folder of an earlier run, which is returned, ``run.folder`` naming it, where lines, settings and
+        version are the same (:func:`clvseg.run.input_hash`).
     progress : callable, optional
         Called with the title of each step.
 
@@ -79,13 +84,18 @@ def fit(settings: Settings, source: Any = None, *, progress: Step = _silent) -> 
     """
     with Meter(progress) as meter:
         make = _fit if settings.churn.label is None else contractual.fit
-        run = make(settings, source, meter)
+        run = make(settings, source, reuse, meter)
+    if run.folder is not None:
+        return run
     return replace(run, facts=run.facts | {"steps": meter.table()})
 
 
-def _fit(settings: Settings, source: Any, progress: Step) -> Run:
+def _fit(settings: Settings, source: Any, reuse: Path | None, progress: Step) -> Run:
     transactions = _open(settings, source, progress)
     settings = _with_columns(settings, transactions)
+    known = input_hash(settings, transactions.hash, transactions.profile)
+    if same := Run.load_same(reuse, known):
+        return same
     as_of = transactions.last_day
     findings = checks.run_checks(transactions, settings.horizon_days)
     sample = transactions.sample(settings.sample)
@@ -124,7 +134,7 @@ def _fit(settings: Settings, source: Any, progress: Step) -> Run:
         settings=settings,
         facts=judged.facts
         | _facts(transactions, settings, scorer, everyone)
-        | {"driver_agreement": agreement, "learned_from": len(scores)},
+        | {"driver_agreement": agreement, "learned_from": len(scores), "input_hash": known},
         profile=transactions.profile,
         models=scorer.to_dict() | {"judged": judged.models, "reference": _reference(learned, behaviour)},
         scores=everyone,
@@ -514,14 +524,18 @@ def score_run(
         table = of_contracts.read(source)
         day = as_of or newest_day(table, run.settings)
         return of_contracts.score(table, day, held(day))
-    scorer = Scorer.from_dict(run.models, run.settings)
-    transactions = source
-    if not isinstance(source, Transactions):
-        progress("Reading the transactions")
-        transactions = Transactions.read(source, scorer.data_settings)
+    transactions = _read_for(run, source, progress)
     progress("Scoring the customers")
     day = as_of or transactions.last_day
-    return scorer.score(transactions, day, held(day))
+    return Scorer.from_dict(run.models, run.settings).score(transactions, day, held(day))
+
+
+def _read_for(run: Run, source: Any, progress: Step) -> Transactions:
+    """Transactions as they are, everything else read as at the run's fit."""
+    if isinstance(source, Transactions):
+        return source
+    progress("Reading the transactions")
+    return Transactions.read(source, data_settings(run.settings))
 
 
 def check_against(run: Path, source: Path | str, *, progress: Step = _silent) -> tuple[Drift, pd.DataFrame]:
@@ -559,12 +573,21 @@ def check_against(run: Path, source: Path | str, *, progress: Step = _silent) ->
         return drift, checks.findings_frame(checks.check_drift(drift.reasons))
     scorer = Scorer.from_dict(loaded.models, loaded.settings)
     progress("Reading the transactions")
-    transactions = Transactions.read(str(source), scorer.data_settings)
+    transactions = Transactions.read(str(source), data_settings(loaded.settings))
     progress("Scoring the customers as of the last day")
     people = scorer.people(customer_features(transactions, transactions.last_day))
     progress("Comparing with the run")
     drift = measure_drift(loaded, transactions, people)
     return drift, checks.findings_frame(checks.check_drift(drift.reasons))
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Scores in a file: how many customers, whether it held the same before, lines added by ``since``."""
+
+    customers: int
+    unchanged: bool = False
+    new_lines: int | None = None
 
 
 def score_to_file(
@@ -576,7 +599,7 @@ def score_to_file(
     keep: bool = True,
     since: str | None = None,
     progress: Step = _silent,
-) -> int:
+) -> Written:
     """Score a file with a saved run and write the scores as Parquet or, by its name, CSV.
 
     Parameters
@@ -601,8 +624,7 @@ def score_to_file(
 
     Returns
     -------
-    int
-        How many customers were scored.
+    Written
 
     Raises
     ------
@@ -619,7 +641,7 @@ def score_to_file(
         summed = _go_on(loaded, state, str(source), since, day, progress)
         written = _write_scores(loaded, summed, to, day, history if keep else None, progress)
         state.keep(summed)
-    return written
+    return replace(written, new_lines=summed.new_lines)
 
 
 def _go_on(run: Run, state: State, source: str, since: str, as_of: dt.date | None, progress: Step) -> Summed:
@@ -631,7 +653,7 @@ def _go_on(run: Run, state: State, source: str, since: str, as_of: dt.date | Non
             hint="give the whole table of customers without it.",
         )
     progress("Reading the lines" if since == START else "Reading the lines that came since")
-    return state.read(source, Scorer.from_dict(run.models, run.settings).data_settings, since, as_of)
+    return state.read(source, data_settings(run.settings), since, as_of)
 
 
 def _write_scores(
@@ -641,10 +663,18 @@ def _write_scores(
     as_of: dt.date | None,
     history: History | None,
     progress: Step,
-) -> int:
+) -> Written:
     try:
         if history and run.as_of not in history.dates():
             history.write(history.entries(run.scores), run.as_of)
+        same = None
+        if not run.contractual:
+            source = _read_for(run, source, progress)
+            day = as_of or source.last_day
+            same = _scoring_hash(run, source, day, history)
+            there = _scored_before(to, same)
+            if there and (history is None or day in history.dates()):
+                return Written(there, unchanged=True)
         scores = score_run(run, source, as_of=as_of, history=history, progress=progress)
         if history:
             entries = history.entries(scores)
@@ -658,6 +688,8 @@ def _write_scores(
             found=error.strerror,
             hint="--no-history scores without it.",
         ) from None
+    if same:
+        scores.attrs["input_hash"] = same
     part = to.with_name(f".{to.name}.part")
     try:
         if to.suffix == ".csv":
@@ -669,4 +701,20 @@ def _write_scores(
         raise ConfigError(
             f"cannot write {to}.", found=error.strerror, hint="give another file with --to."
         ) from None
-    return len(scores)
+    return Written(len(scores))
+
+
+def _scoring_hash(run: Run, log: Transactions, as_of: dt.date, history: History | None) -> str:
+    """Hash of all that scores depend on."""
+    before = history.digest_before(as_of) if history else None
+    about = {"as_of": as_of.isoformat(), "models": run.models, "before": before}
+    return input_hash(run.settings, log.hash, about)
+
+
+def _scored_before(to: Path, known: str) -> int:
+    """How many customers a Parquet file of scores with this hash holds; 0 where it is another."""
+    try:
+        there = pd.read_parquet(to, columns=["customer_id"])
+    except (OSError, ValueError):
+        return 0
+    return len(there) if there.attrs.get("input_hash") == known else 0

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 import clvseg
-from clvseg import frames, learning, workflow
+from clvseg import frames, learning, results, workflow
 from clvseg.config import Settings
 from clvseg.data.transactions import Transactions
 from clvseg.errors import ClvsegError, DataError
@@ -241,6 +241,72 @@ def test_a_saved_run_scores_the_log_again_identically(run, published):
     pd.testing.assert_frame_equal(scores, run.scores, check_exact=True)
 
 
+class BeganToFit(Exception):
+    pass
+
+
+def test_a_fit_of_the_same_is_not_done_again(cli, run, published, folder, monkeypatch, tmp_path):
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    toml = folder / "same.toml"
+    toml.write_text(
+        'name = "sample"\nhorizon = "39w"\n[data]\nsource = "dataset:cdnow_sample"\ncurrency = "USD"\n'
+        '[data.columns]\ntime = "date"\n'
+    )
+    before = sorted((folder / "output" / "runs").iterdir())
+    same = cli("fit", toml, "--json")
+    assert same.code == 0
+    assert f"Unchanged: lines, settings and version are those of {published.folder}" in same.err
+    shown = json.loads(same.out)
+    assert shown["published"] == published.to_dict()
+    assert shown["facts"] == run.facts
+    assert sorted((folder / "output" / "runs").iterdir()) == before
+
+    def begin(title):
+        if title.startswith("Judging"):
+            raise BeganToFit
+
+    def fits(settings, reuse=Path(published.folder)):
+        with pytest.raises(BeganToFit):
+            workflow.fit(settings, reuse=reuse, progress=begin)
+
+    monkeypatch.setattr(workflow, "judge", lambda *_: begin("Judging"))
+    assert workflow.fit(sample_settings(folder), reuse=Path(published.folder)).folder
+    fits(sample_settings(folder, seed=2))
+    fits(sample_settings(folder, as_of="1998-06-29"))
+    fits(sample_settings(folder), None)
+    # Not published whole: killed before the end, or gone from the MLflow store in use.
+    assert results.published(sample_settings(folder)) == published
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'other.db'}")
+    assert results.published(sample_settings(folder)) is None
+    assert results.published(sample_settings(tmp_path)) is None
+
+
+def test_what_a_fit_depends_on_changes_its_hash(tmp_path):
+    from clvseg.data.datasets import load_dataset
+    from clvseg.run import input_hash
+
+    known = tmp_path / "known.csv"
+    known.write_text("customer_id,age\n1,30\n")
+
+    def hashed(frame, **more):
+        settings = sample_settings(tmp_path, **more)
+        log = Transactions.read(frame, settings.data)
+        return input_hash(settings, log.hash, log.profile)
+
+    log = load_dataset("cdnow_sample")
+    attributes = {"segments": {"attributes": {"survey": {"source": str(known)}}}}
+    hashes = [hashed(log), hashed(log, seed=2), hashed(log, **attributes)]
+    known.write_text("customer_id,age\n1,31\n")
+    hashes.append(hashed(log, **attributes))
+    for column, value in (("amount", 29.34), ("date", log["date"].iloc[1]), ("customer_id", None)):
+        changed = log.copy().astype({"customer_id": "Int64"})
+        changed.loc[0, column] = value
+        hashes.append(hashed(changed))
+    assert len(set(hashes)) == len(hashes)
+    assert hashed(log.sample(frac=1, random_state=1)) == hashes[0]
+
+
 def test_the_verbs_score_and_report_work_on_a_saved_run(cli, run, published, tmp_path):
     from clvseg.data.datasets import load_dataset
 
@@ -251,6 +317,14 @@ def test_the_verbs_score_and_report_work_on_a_saved_run(cli, run, published, tmp
     assert (again.pop("previous_segment") == "none yet").all()
     assert (again.pop("changed_on") == pd.Timestamp("1998-06-30")).all()
     pd.testing.assert_frame_equal(again, run.scores)
+    same = cli("score", published.folder, tmp_path / "log.csv", "--to", tmp_path / "all.parquet")
+    assert (
+        same.out
+        == f"Unchanged: {tmp_path / 'all.parquet'} holds the scores of these lines, 2,357 customers\n"
+    )
+    load_dataset("cdnow_sample").iloc[1:].to_csv(tmp_path / "fewer.csv", index=False)
+    other = cli("score", published.folder, tmp_path / "fewer.csv", "--to", tmp_path / "all.parquet")
+    assert other.out.startswith("Wrote 2,35")
     assert cli("report", published.folder, "--to", tmp_path / "again.html").code == 0
     assert (tmp_path / "again.html").read_bytes() == Path(published.report).read_bytes()  # one date: no moves
     early = cli(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Self
 
@@ -65,6 +66,11 @@ class History:
                 hint="`clvseg score RUN LOG --as-of DATE` adds one.",
             )
         return pd.read_parquet(self._place(date)).set_index("customer_id")
+
+    def digest_before(self, date: dt.date) -> str | None:
+        """Hash of the newest date before another; None where there is none."""
+        earlier = [one for one in self.dates() if one < date]
+        return sha256(self._place(earlier[-1]).read_bytes()).hexdigest() if earlier else None
 
     def before(self, date: dt.date) -> pd.DataFrame | None:
         """Read the newest date before another; None where there is none."""

@@ -1,7 +1,7 @@
 """MLflow: the only room that imports it. A parent run per fit or search, a nested one per model or trial."""
 
 from clvseg.tracking.compare import Comparison, compare_runs, list_runs
-from clvseg.tracking.logs import Logged, log_forecast, log_run
+from clvseg.tracking.logs import Logged, holds, log_forecast, log_run
 from clvseg.tracking.store import import_mlflow
 from clvseg.tracking.trials import TrialLog, log_trials
 
@@ -10,6 +10,7 @@ __all__ = [
     "Logged",
     "TrialLog",
     "compare_runs",
+    "holds",
     "import_mlflow",
     "list_runs",
     "log_forecast",

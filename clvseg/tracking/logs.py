@@ -137,15 +137,11 @@ def log_forecast(run: Run, files: Path) -> str | None:
     ClvsegError
         When the store cannot be reached.
     """
-    settings = run.settings
-    with opened(settings.tracking.uri, "the forecast on disk is complete.") as (mlflow, uri):
-        experiment = experiment_id(mlflow, uri, settings.name)
-        found = mlflow.search_runs(
-            [experiment], f"tags.`clvseg.folder` = '{files.resolve()}'", max_results=1, output_format="list"
-        )
-        if not found:
+    with opened(run.settings.tracking.uri, "the forecast on disk is complete.") as (mlflow, uri):
+        found = _run_of(mlflow, uri, run.settings, files)
+        if found is None:
             return None
-        with mlflow.start_run(run_id=found[0].info.run_id):
+        with mlflow.start_run(run_id=found):
             mlflow.log_metrics(forecast_metrics(run))
             for name in (
                 *("forecast", "forecast_history", "cohort_curves", "payback"),
@@ -154,7 +150,30 @@ def log_forecast(run: Run, files: Path) -> str | None:
                 mlflow.log_text(getattr(run, name).to_csv(index=False), f"tables/{name}.csv")
             mlflow.log_artifact(str(files / "forecast" / "forecast.xlsx"), "forecast")
             mlflow.log_artifact(str(files / "report.html"))
-    return str(found[0].info.run_id)
+    return found
+
+
+def holds(settings: Settings, files: Path) -> bool:
+    """Whether the store in use has the run of a folder.
+
+    Raises
+    ------
+    ClvsegError
+        When the store cannot be reached.
+    """
+    with opened(settings.tracking.uri, "`[tracking] enabled = false` does without.") as (mlflow, uri):
+        return _run_of(mlflow, uri, settings, files) is not None
+
+
+def _run_of(mlflow: Any, uri: str, settings: Settings, files: Path) -> str | None:
+    """Id of the MLflow run of a folder."""
+    found = mlflow.search_runs(
+        [experiment_id(mlflow, uri, settings.name)],
+        f"tags.`clvseg.folder` = '{files.resolve()}'",
+        max_results=1,
+        output_format="list",
+    )
+    return str(found[0].info.run_id) if found else None
 
 
 def forecast_metrics(run: Run) -> dict[str, float]:

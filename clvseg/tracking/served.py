@@ -14,7 +14,7 @@ from mlflow.models import set_model
 from clvseg.config import Settings
 from clvseg.contract.scorer import ContractScorer
 from clvseg.data.transactions import Transactions
-from clvseg.scores import Scorer, customer_rows
+from clvseg.scores import Scorer, customer_rows, data_settings
 
 
 class ServedModel(mlflow.pyfunc.PythonModel):
@@ -57,7 +57,7 @@ class ServedModel(mlflow.pyfunc.PythonModel):
             rows = customer_rows(model_input, self.features)
             scores = self.scorer.score_features(rows, day or self.as_of)
         else:
-            transactions = Transactions.read(model_input, self.scorer.data_settings)
+            transactions = Transactions.read(model_input, data_settings(self.scorer.settings))
             scores = self.scorer.score(transactions, day)
         return scores.assign(as_of=scores["as_of"].dt.strftime("%Y-%m-%d"))
 

@@ -300,7 +300,7 @@ def test_nothing_that_a_run_keeps_holds_a_secret(environment, tmp_path, monkeypa
     run = clvseg.fit(Settings.make({**raw, "data": data}))
     published = clvseg.publish(run)
     scores = tmp_path / "scores.parquet"
-    assert clvseg.workflow.score_to_file(Path(published.folder), place, scores) == len(run.scores)
+    assert clvseg.workflow.score_to_file(Path(published.folder), place, scores).customers == len(run.scores)
     shown = capsys.readouterr()
     needles = [text.encode() for text in (PASSWORD, quote(PASSWORD, safe=""), json.dumps(PASSWORD)[1:-1])]
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
