@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from clvseg.config import ForecastSettings, Settings, parse_date
 from clvseg.errors import ClvsegError, ConfigError, DataError, nearest
+from clvseg.files import write_whole
 from clvseg.metering import Meter
 from clvseg.monitoring import Drift, History, Movement
 from clvseg.run import Run
@@ -251,9 +252,7 @@ def write_tuned(tuned: Tuned, settings: Path, to: Path) -> dict[str, str]:
             hint=f"move them there; nothing is lost: the trials are in {folder}.",
         )
     try:
-        part = to.with_name(f".{to.name}.part")
-        part.write_text(text, encoding="utf-8")
-        part.replace(to)
+        write_whole(to, lambda part: part.write_text(text, encoding="utf-8"))
         for name in ("trials_value", "trials_churn", "importances"):
             getattr(tuned, name).to_csv(folder / f"{name}.csv", index=False)
         for name, picture in tuned.pictures().items():
@@ -449,13 +448,21 @@ def report(run: Path, to: Path) -> None:
 
     Raises
     ------
+    ConfigError
+        When the report cannot be written.
     DataError
         When the folder holds no run.
     """
     from clvseg.report import write_report
 
     loaded = Run.load(run)
-    write_report(loaded, to, _last_moves(loaded, History.beside(run)))
+    moves = _last_moves(loaded, History.beside(run))
+    try:
+        write_report(loaded, to, moves)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write {to}.", found=error.strerror, hint="give another file with --to."
+        ) from None
 
 
 def _last_moves(run: Run, history: History, second: dt.date | None = None) -> Movement | None:
@@ -667,12 +674,8 @@ def _write_chart(to: Path, chart: Any) -> None:
 
 
 def _write_whole(to: Path, write: Callable[[Path], Any]) -> None:
-    """Write a file beside its place, then move it there."""
-    part = to.with_name(f".{to.name}.part")
+    """As :func:`clvseg.files.write_whole`; what the system says is told as an error of the settings."""
     try:
-        write(part)
-        part.replace(to)
+        write_whole(to, write)
     except OSError as error:
         raise ConfigError(f"cannot write {to}.", found=error.strerror, hint="give another file.") from None
-    finally:
-        part.unlink(missing_ok=True)

@@ -28,6 +28,7 @@ from clvseg.data.summary import (
 from clvseg.data.transactions import Transactions
 from clvseg.errors import ConfigError, DataError
 from clvseg.evaluation.returning import returns_table
+from clvseg.files import write_whole
 from clvseg.judging import Judged, Step, judge
 from clvseg.learning import MODEL_NAMES, Learned, learn, refit
 from clvseg.metering import Meter
@@ -690,13 +691,11 @@ def _write_scores(
         ) from None
     if same:
         scores.attrs["input_hash"] = same
-    part = to.with_name(f".{to.name}.part")
     try:
         if to.suffix == ".csv":
-            scores.to_csv(part, index=False)
+            write_whole(to, lambda part: scores.to_csv(part, index=False))
         else:
-            scores.to_parquet(part, index=False)
-        part.replace(to)
+            write_whole(to, lambda part: scores.to_parquet(part, index=False))
     except OSError as error:
         raise ConfigError(
             f"cannot write {to}.", found=error.strerror, hint="give another file with --to."

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 import clvseg
+from clvseg.data.datasets import load_dataset
 from clvseg.errors import ClvsegError
 from clvseg.monitoring import History
 from clvseg.run import Run
@@ -104,13 +105,11 @@ def test_scoring_that_is_killed(ask, shop):
     assert to.read_text() == "old"
     ask([], "score", latest, to)
     assert len(pd.read_parquet(to)) == len(Run.load(latest).scores)
-    assert not list(history.folder.rglob(".part-*"))
+    assert not list(history.folder.rglob("*.part-*"))
 
 
 def test_going_on_that_is_killed(ask, shop, tmp_path):
     """While new lines are written, or before they count, they are as if never read; then they count once."""
-    from clvseg.data.datasets import load_dataset
-
     latest, to = shop / "output" / "latest", tmp_path / "scores.parquet"
     log = load_dataset("cdnow_sample")
     late = pd.to_datetime(log["date"]) > "1998-05-31"
@@ -151,26 +150,93 @@ def test_a_forecast_that_is_killed(ask, shop):
     assert latest.resolve() == place
 
 
-def test_an_output_on_a_full_disk(sample_run, saved, tmp_path, monkeypatch):
-    """A real file system of 1 MB: the error says it, and the run that is there stays the latest."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
+@pytest.fixture
+def disk(tmp_path):
+    """A real file system of 1 MB."""
+    place = tmp_path / "disk"
+    place.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], capture_output=True, check=False
     )
     if mounted.returncode:
         pytest.skip("this machine allows no mount")
-    try:
-        (disk / "runs" / "old").mkdir(parents=True)
-        (disk / "latest").symlink_to("runs/old")
-        changes = {"output": str(disk), "tracking": {"enabled": False}}
-        settings = clvseg.Settings.make(sample_run.settings.model_dump(mode="json") | changes)
-        with pytest.raises(
-            ClvsegError, match=r"could not write the results to .*\n(.*\n)?Hint: is the disk full"
-        ):
-            clvseg.publish(replace(sample_run, settings=settings))
-        assert (disk / "latest").resolve().name == "old"
-        assert not list(disk.glob(".*"))
-        assert shutil.disk_usage(disk).free > 500_000
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=True)
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_an_output_on_a_full_disk(sample_run, disk):
+    """The error says it, and the run that is there stays the latest."""
+    (disk / "runs" / "old").mkdir(parents=True)
+    (disk / "latest").symlink_to("runs/old")
+    changes = {"output": str(disk), "tracking": {"enabled": False}}
+    settings = clvseg.Settings.make(sample_run.settings.model_dump(mode="json") | changes)
+    with pytest.raises(
+        ClvsegError, match=r"could not write the results to .*\n(.*\n)?Hint: is the disk full"
+    ):
+        clvseg.publish(replace(sample_run, settings=settings))
+    assert (disk / "latest").resolve().name == "old"
+    assert not list(disk.glob(".*"))
+    assert shutil.disk_usage(disk).free > 500_000
+
+
+def test_scoring_on_a_full_disk(cli, saved, disk, tmp_path):
+    """Scores, report and what is kept to go on from stay as they were, and nothing is left lying about."""
+    filler = disk / "filler"
+
+    def fill(free):
+        filler.unlink(missing_ok=True)
+        filler.write_bytes(bytes(shutil.disk_usage(disk).free - free))
+
+    log, to, report = tmp_path / "log.csv", disk / "scores.parquet", disk / "report.html"
+    load_dataset("cdnow_sample").to_csv(log, index=False)
+    for old in (to, report):
+        old.write_text("old")
+    fill(20_000)
+    for verb, options in (("score", [log, "--no-history", "--to", to]), ("report", ["--to", report])):
+        done = cli(verb, saved, *options)
+        assert done.code == 2
+        assert f"cannot write {disk}" in done.err
+        assert "No space left" in done.err
+    assert (to.read_text(), report.read_text()) == ("old", "old")
+    state = saved.parent / "state"
+    state.symlink_to(disk / "state")
+    (disk / "state").mkdir()
+    done = cli("score", saved, log, "--no-history", "--since", "start", "--to", tmp_path / "scores.parquet")
+    assert done.code == 2
+    assert f"there is no room in {state} for the new lines" in done.err
+    assert sorted(path.name for path in disk.iterdir()) == [
+        "filler",
+        "report.html",
+        "scores.parquet",
+        "state",
+    ]
+    assert [path.name for path in (disk / "state").iterdir()] == [".lock"]
+    fill(700_000)
+    done = cli("score", saved, log, "--no-history", "--since", "start", "--to", tmp_path / "scores.parquet")
+    assert done.code == 0, done.err
+    state.unlink()
+
+
+def test_two_scorings_at_once(shop, tmp_path):
+    """Into the same file, history and state: the new lines count once, and all is whole."""
+    latest, to = shop / "output" / "latest", tmp_path / "scores.parquet"
+    log = load_dataset("cdnow_sample")
+    late = pd.to_datetime(log["date"]) > "1998-06-20"
+    for name, lines in (("old", log[~late]), ("new", log[late])):
+        lines.to_csv(tmp_path / f"{name}.csv", index=False)
+    for source, since, times in (("old", "start", 1), ("new", "last", 2)):
+        command = [sys.executable, "-m", "clvseg", "score", str(latest), str(tmp_path / f"{source}.csv")]
+        command += ["--since", since, "--to", str(to)]
+        both = [
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            for _ in range(times)
+        ]
+        said = [process.communicate(timeout=300) for process in both]
+        assert [process.returncode for process in both] == [0] * times, said
+    counted = sorted(out.splitlines()[0] for out, _ in said)
+    assert counted == ["Counted 0 new lines", f"Counted {late.sum()} new lines"]
+    assert len(pd.read_parquet(to)) == len(Run.load(latest).scores)
+    parts = json.loads((shop / "output" / "state" / "state.json").read_text())["parts"]
+    assert [part["lines"] for part in parts] == [int((~late).sum()), len(log)]
+    history = History.beside(latest)
+    assert all(len(history.read(day)) > 2000 for day in history.dates())

@@ -16,10 +16,12 @@ from uuid import uuid4
 from clvseg.config import DataSettings, parse_date
 from clvseg.data import queries
 from clvseg.data.cleaning import clean
-from clvseg.data.engines.engine import Engine, text
+from clvseg.data.engines.engine import Engine
+from clvseg.data.engines.engine import text as quoted
 from clvseg.data.sources import open_source
 from clvseg.data.transactions import Transactions, hash_of
 from clvseg.errors import CapacityError, ConfigError, DataError
+from clvseg.files import write_whole
 
 START, LAST = "start", "last"
 _PLACES = {"source", "query", "table", "database", "memory_limit", "engine", "spark_master", "currency"}
@@ -158,10 +160,9 @@ class State:
             "profile": {key: summed.profile[key] for key in keys},
             "parts": summed.parts,
         }
-        part = self.folder / "state.json.part"
+        text = json.dumps(head, indent=2)
         try:
-            part.write_text(json.dumps(head, indent=2), encoding="utf-8")
-            part.replace(self.folder / "state.json")
+            write_whole(self.folder / "state.json", lambda part: part.write_text(text, encoding="utf-8"))
         except OSError as error:
             raise ConfigError(f"cannot write to {self.folder}.", found=error.strerror) from None
         self._sweep()
@@ -221,7 +222,7 @@ class State:
         }
         try:
             for table, sql in tables.items():
-                to = text(str(place / f"{table}.parquet"))
+                to = quoted(str(place / f"{table}.parquet"))
                 engine.run("keep the new lines", f"COPY ({sql}) TO {to} (FORMAT parquet, COMPRESSION zstd)")
         except CapacityError as error:
             shutil.rmtree(place, ignore_errors=True)
@@ -238,7 +239,9 @@ class State:
     def _gather(self, engine: Engine, parts: list[dict[str, Any]]) -> dt.date:
         """Put all parts in the place of the lines that were read, and tell the first day."""
         for table, order in (("lines", ""), ("purchases", "ORDER BY customer_id, day")):
-            files = ", ".join(text(str(self.folder / part["folder"] / f"{table}.parquet")) for part in parts)
+            files = ", ".join(
+                quoted(str(self.folder / part["folder"] / f"{table}.parquet")) for part in parts
+            )
             engine.drop(table)
             engine.run(
                 "put old and new lines together",

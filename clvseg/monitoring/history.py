@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -11,9 +10,9 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
-import psutil
 
 from clvseg.errors import DataError
+from clvseg.files import write_whole
 from clvseg.frames import HISTORY
 
 NONE_YET = "none yet"
@@ -118,15 +117,7 @@ class History:
         """Write a date whole or not at all; what it held before is replaced, later dates stay as they are."""
         place = self._place(date)
         place.parent.mkdir(parents=True, exist_ok=True)
-        part = place.with_name(f".part-{os.getpid()}")
-        for left in place.parent.glob(".part-*"):
-            if not psutil.pid_exists(int(left.name.removeprefix(".part-"))):
-                left.unlink(missing_ok=True)
-        try:
-            entries.to_parquet(part, index=False)
-            part.replace(place)
-        finally:
-            part.unlink(missing_ok=True)
+        write_whole(place, lambda part: entries.to_parquet(part, index=False))
 
     def _place(self, date: dt.date) -> Path:
         return self.folder / f"as_of={date.isoformat()}" / "part.parquet"

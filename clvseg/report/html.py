@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import io
-import os
 import re
-import tempfile
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from clvseg.charts import Picture
+from clvseg.files import write_whole
 from clvseg.report.content import build
 from clvseg.report.moves import Moves, moves_figure
 from clvseg.report.parts import Figure
@@ -85,7 +85,8 @@ def write_report(run: Run, path: str | Path, moves: Moves | None = None) -> dict
         The charts of the page as SVG, for :func:`write_charts`.
     """
     drawn: dict[str, str] = {}
-    _replace(Path(path), _page(run, drawn, moves).encode("utf-8"))
+    page = _page(run, drawn, moves)
+    write_whole(Path(path), lambda part: part.write_text(page, encoding="utf-8"))
     return drawn
 
 
@@ -109,7 +110,7 @@ def write_charts(run: Run, folder: str | Path, *names: str, drawn: Mapping[str, 
         if names and name not in names:
             continue
         svg = drawn[name] if name in drawn else _svg(figure.draw(width=figure.width))
-        _replace(folder / f"{name}.svg", svg.encode("utf-8"))
+        write_whole(folder / f"{name}.svg", partial(Path.write_text, data=svg, encoding="utf-8"))
 
 
 def segment_picture(run: Run, path: str | Path) -> None:
@@ -124,24 +125,9 @@ def segment_picture(run: Run, path: str | Path) -> None:
     """
     path = Path(path)
     if path.suffix == ".png":
-        buffer = io.BytesIO()
-        overview(run).save(buffer, format="png", scale_factor=2)
-        _replace(path, buffer.getvalue())
+        write_whole(path, lambda part: overview(run).save(str(part), format="png", scale_factor=2))
     else:
-        _replace(path, _svg(overview(run)).encode("utf-8"))
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write beside the place, then move there."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        write_whole(path, lambda part: part.write_text(_svg(overview(run)), encoding="utf-8"))
 
 
 def _both(name: str, figure: Figure, wide: str) -> dict[str, Markup]:
