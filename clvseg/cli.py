@@ -582,7 +582,8 @@ def _progress() -> Iterator[Step]:
     def close() -> None:
         meter.table()
         for done in meter.steps[-1:]:
-            console.print(f"[dim]{done.seconds:6.1f} s {done.peak_memory_mb:7,.0f} MB[/]  {done.title}")
+            line = f"[dim]{done.seconds:6.1f} s {done.peak_memory_mb:7,.0f} MB[/]  {done.title}"
+            console.print(line, soft_wrap=True)
 
     with console.status("Starting") as status, Meter(status.update) as meter:
 

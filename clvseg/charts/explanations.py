@@ -38,9 +38,12 @@ def factor_ticks(low: float, high: float, most: int = 7) -> list[float]:
     [0.1, 0.2, 0.5, 1.0, 2.0]
     >>> [round(math.exp(tick), 2) for tick in factor_ticks(-0.03, 0.05)]
     [0.98, 1.0, 1.02, 1.04]
+    >>> [f"{math.exp(tick):.0e}" for tick in factor_ticks(-21, 6)]
+    ['1e-08', '1e-06', '1e-04', '1e-02', '1e+00', '1e+02']
     """
     powers = range(math.floor(low / math.log(10)), math.ceil(high / math.log(10)) + 1)
     grids = [[math.log(head) + power * math.log(10) for power in powers for head in grid] for grid in _GRIDS]
+    grids += [[power * math.log(10) for power in powers if power % step == 0] for step in (2, 5, 10, 50)]
     grids += [np.log1p(step * np.arange(-9, 20)).tolist() for step in (0.1, 0.05, 0.02, 0.01) if low > -0.6]
     inside = [[tick for tick in grid if low <= tick <= high] for grid in grids]
     return max((ticks for ticks in inside if len(ticks) <= most), key=len, default=[0.0])

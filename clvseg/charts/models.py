@@ -263,9 +263,10 @@ def survival_chart(frame: pd.DataFrame, *, title: str, time: str, width: int = 9
     """
     counted = bool((frame["low"] < frame["share"]).any())
     groups = list(dict.fromkeys(frame["group"]))
-    legend = alt.Legend(columns=1 if width < PHONE else 3, symbolType="stroke")
+    legend = alt.Legend(columns=1 if width < 600 else 3, symbolType="stroke", symbolOpacity=1, labelLimit=400)
     color = alt.Color("group:N", title=None, legend=legend).scale(domain=groups, scheme="tableau10")
-    base = alt.Chart(frame).encode(x=alt.X("time:Q", title=time), color=color)
+    across = alt.X("time:Q", title=time).axis(tickCount=max(width // 60, 3))
+    base = alt.Chart(frame).encode(x=across, color=color)
     y = alt.Y("share:Q", title=None).scale(domain=[0, 1]).axis(format=".0%", tickCount=5)
     how: Literal["step-after", "linear"] = "step-after" if counted else "linear"
     lines = base.mark_line(aria=True, interpolate=how, strokeWidth=2).encode(

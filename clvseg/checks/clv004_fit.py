@@ -9,7 +9,7 @@ ABOUT = About(
     "Fit at a bound or not identified",
     "The log does not tell dropout and slow buying apart, so many parameter values fit equally well. "
     "Expected purchases and totals are usually still usable, the probability of being alive is not.",
-    "Do not read probability_alive; use churn_probability, which is learned from later periods.",
+    "Leave alone what is named; churn_probability and predicted_value are judged on later periods.",
 )
 
 
@@ -30,7 +30,8 @@ def check_fit(model: str, status: str) -> list[Finding]:
     """
     if status == "converged":
         return []
+    what_not = "how spend differs between customers" if model == "Gamma-Gamma" else "its probability_alive"
     words = {"at bound": "ran to the bound of its parameters", "not identified": "has a flat likelihood"}
     what = words.get(status, f"ended with the status {status}")
-    found = f"{model} {what}; its probability_alive should not be read."
+    found = f"{model} {what}; {what_not} should not be read."
     return [ABOUT.finding("warning", found)]

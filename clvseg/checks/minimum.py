@@ -24,7 +24,11 @@ def require_enough(tx: Transactions) -> None:
         f"{value:,} {words} (at least {minimum})"
         for value, minimum, words in (
             (facts.customers, MIN_CUSTOMERS, "customers" if facts.customers != 1 else "customer"),
-            (facts.repeat_buyers, MIN_REPEAT_BUYERS, "customers who bought on more than one day"),
+            (
+                facts.repeat_buyers,
+                MIN_REPEAT_BUYERS,
+                f"customer{'s' if facts.repeat_buyers != 1 else ''} who bought on more than one day",
+            ),
             (facts.days, MIN_DAYS, "days of log" if facts.days != 1 else "day of log"),
         )
         if value < minimum

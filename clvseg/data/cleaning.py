@@ -218,6 +218,19 @@ def _check_dates(source: Source, column: str, times: TimeReading, profile: dict[
     if bad <= MAX_BAD_DATES * known:
         return
     value = f"CAST({name(column)} AS VARCHAR)"
+    ahead = source.engine.row(
+        "look for days to come",
+        f"SELECT count(*) AS n, max({times.sql}) AS last FROM raw WHERE ({times.sql}) > ?",
+        (_tomorrow(),),
+    )
+    if ahead["n"] > bad / 2:
+        raise DataError(
+            f"{source.name}: column '{column}' (time) lies in the future in {ahead['n']:,} of {known:,} "
+            "lines.",
+            found=f"days up to {ahead['last']}.",
+            hint="leave out orders that are to come; where day and month are swapped, set date_format under "
+            '[data], e.g. date_format = "%d/%m/%Y".',
+        )
     rows = source.engine.rows(
         "look at the unreadable days",
         f"""

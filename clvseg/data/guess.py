@@ -12,6 +12,7 @@ from pathlib import Path
 
 from clvseg.config import ColumnSettings, DataSettings
 from clvseg.data.databases import is_url
+from clvseg.data.numbers import read_numbers
 from clvseg.data.sources import Source, open_source
 from clvseg.data.times import read_times
 from clvseg.errors import ConfigError, DataError
@@ -22,10 +23,11 @@ _WORDS = {
     "time": "timestamp transactiontimestamp datetime invoicedate orderdate orderedat purchasedate "
     "transactiondate createdat date datum fecha ordered purchased created time day",
     "amount": "amount revenue salesvalue sales linetotal totalprice total spend spent dollarvalue dollars "
-    "gmv paid betrag umsatz summe montant importe sum value",
-    "order": "orderid invoiceno order invoice basketid basket transactionid receipt",
+    "gmv paid betrag umsatz summe montant importe sum value net gross brutto netto",
+    "order": "orderid invoiceno order invoice basketid basket transactionid receipt "
+    "beleg belegnummer bestellnummer rechnung rechnungsnummer bon facture pedido",
     "product": "productid stockcode product sku itemid item article artikel",
-    "category": "category productcategory department",
+    "category": "category productcategory department kategorie warengruppe",
     "quantity": "quantity qty units pieces menge",
     "price": "unitprice price preis",
     "channel": "channel kanal storeid store shop country region",
@@ -99,8 +101,25 @@ def _dated(source: Source, taken: set[str]) -> list[str]:
     return found
 
 
+def _numeric(source: Source, taken: set[str]) -> list[str]:
+    """Columns, other than those already taken, whose every value is a number and not all are whole."""
+    found = []
+    for column, kind in source.types.items():
+        if column not in taken:
+            with contextlib.suppress(DataError):  # text that is no number
+                number = read_numbers(source.engine, column, kind, "amount", source.name).sql
+                parts = source.engine.row(
+                    "look for amounts",
+                    f"SELECT count(*) AS lines, count({number}) AS numbers, "
+                    f"count(*) FILTER (WHERE {number} <> floor({number})) AS broken FROM raw",
+                )
+                if parts["lines"] == parts["numbers"] and parts["broken"]:
+                    found.append(column)
+    return found
+
+
 def write_settings(source: str | Path, to: Path, table: str | None = None) -> None:
-    """Write a settings file for a log, its columns guessed by name, the time else by its content.
+    """Write a settings file for a log, its columns guessed by name, time and amount else by their content.
 
     Parameters
     ----------
@@ -122,6 +141,9 @@ def write_settings(source: str | Path, to: Path, table: str | None = None) -> No
     types, guess = opened.types, guess_columns(opened.types)
     if "time" not in guess and len(dated := _dated(opened, set(guess.values()))) == 1:
         guess["time"] = dated[0]
+    if "amount" not in guess and "price" not in guess and {"customer", "time"} <= set(guess):
+        numbers = _numeric(opened, set(guess.values()))
+        guess |= {"amount": numbers[0]} if len(numbers) == 1 else {}
     place = str(source) if is_url(str(source)) else os.path.relpath(source, to.parent)
     plain = unicodedata.normalize("NFKD", table or Path(source).stem).encode("ascii", "ignore").decode()
     name = re.sub(r"[^A-Za-z0-9]+", "-", plain).strip("-") or "clvseg"

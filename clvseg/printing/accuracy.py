@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from clvseg.printing.runs import print_findings
-from clvseg.printing.tables import each, print_json, print_table, records, stdout_console
+from clvseg.printing.tables import each, money, print_json, print_table, records, stdout_console
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -197,16 +197,18 @@ def print_later(later: pd.DataFrame, facts: dict[str, Any]) -> None:
         columns = ["segment", "customers", "churn said", "left (95 % interval)"]
         print_table("What the segments said of customers no model had seen", columns, rows)
         return
+    names = ("predicted_per_customer", "revenue_per_customer", "revenue_low", "revenue_high")
+    amounts = [money(later[name]) for name in names]
     rows = [
         [
             s.segment,
             f"{s.customers:,}",
-            f"{s.predicted_per_customer:,.2f}",
-            f"{s.revenue_per_customer:,.2f} ({s.revenue_low:,.2f} to {s.revenue_high:,.2f})",
+            predicted,
+            f"{came} ({low} to {high})",
             f"{s.predicted_active:.0%}",
             f"{s.active:.0%}",
         ]
-        for s in each(later)
+        for s, predicted, came, low, high in zip(each(later), *amounts, strict=True)
     ]
     print_table(
         f"What the segments of {facts['cutoff']} did in those days, per customer",

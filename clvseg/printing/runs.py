@@ -132,7 +132,7 @@ def print_comparison(found: Comparison) -> None:
     shown = found.metrics[~same]
     print_table(
         "Metrics that differ, and the differences to the first run",
-        list(shown.columns),
+        [name.replace(" - ", "\n- ") for name in shown.columns],
         [[row[0], *map(figure, row[1:])] for row in each(shown)],
     )
     print(f"{int(same.sum())} metrics are the same; --json has all.\n")

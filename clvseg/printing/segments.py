@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clvseg.printing.tables import each, print_table, stdout_console
+from clvseg.printing.tables import each, money, print_table, stdout_console
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,12 +29,12 @@ def print_segments(segments: pd.DataFrame, facts: dict[str, Any]) -> None:
             s.segment,
             f"{s.customers:,}",
             f"{s.share_customers:.0%}",
-            f"{s.value_per_customer:,.2f}",
+            value,
             f"{s.share_predicted_value:.0%}",
             f"{s.churn_probability:.0%}",
             f"{s.value_at_risk:,.0f}",
         ]
-        for s in each(segments)
+        for s, value in zip(each(segments), money(segments["value_per_customer"]), strict=True)
     ]
     print_table(title, columns, rows)
 

@@ -39,16 +39,36 @@ def print_table(title: str, columns: list[str], rows: list[list[str]], words: tu
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    headed = any(columns)
+    table = Table(
+        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD if headed else box.SIMPLE,
+        show_header=headed,
+    )  # fmt: skip
     wraps = (len(columns) - 2, len(columns) - 1) if len(words) > 1 else ()
+    console = stdout_console()
+    widths = [
+        max(map(len, [*column.splitlines(), *(row[place] for row in rows)]), default=0)
+        for place, column in enumerate(columns)
+    ]
+    room = console.width - sum(width + 3 for width in widths[1:]) - 3  # a long name is cut, not the numbers
     for place, column in enumerate(columns):
-        table.add_column(column, justify="left" if place in words else "right", no_wrap=place not in wraps)
+        table.add_column(
+            column,
+            justify="left" if place in words else "right",
+            no_wrap=place not in wraps,
+            max_width=max(room, 12) if words == (0,) and not place else None,
+        )
     for row in rows:
         table.add_row(*map(escape, row))
-    console = stdout_console()
     with console.capture() as drawn:
         console.print(table)
     print("\n".join(line.rstrip() for line in drawn.get().splitlines()))
+
+
+def money(values: pd.Series) -> list[str]:
+    """Write a column of money: with cents where no amount has four digits."""
+    form = ",.2f" if values.abs().max() < 1000 else ",.0f"
+    return [format(value, form) for value in values]
 
 
 def plain(value: Any) -> str:

@@ -173,7 +173,7 @@ def _comparisons(run: Run, value: pd.DataFrame, churn: pd.DataFrame) -> list[str
         gaps = run.differences[(run.differences["target"] == target) & (run.differences["metric"] == metric)]
         gap = gaps[gaps["other"] == other["model"]].iloc[0]
         numbers = f"{mine[metric]:.3f} against {other[metric]:.3f} for {other['model']}"
-        span = f"{gap['low']:+.3f} to {gap['high']:+.3f}".replace("-", words.MINUS)
+        span = f"{gap['low']:+.3f} and {gap['high']:+.3f}".replace("-", words.MINUS)
         if gap["low"] <= 0 <= gap["high"]:
             verdict = "about as well as the best alternative"
         else:
@@ -190,10 +190,10 @@ def _verdict(run: Run) -> str:
     verdict = run.facts["gates"]
     passed = "passed every gate" if verdict["passed"] else "did not pass every gate (table below)"
     chosen = [
-        f"for {noun} {verdict[f'champion_{target}'] or 'none of the rows passes'}"
+        f"for {noun} {verdict[f'champion_{target}'] or 'no model passes them'}"
         for target, noun in (("value", "value"), ("churn", "risk"))
     ]
-    return f"The models in use {passed}. By the gates one would choose {' and '.join(chosen)}."
+    return f"The models in use {passed}. Best by the gates: {'; '.join(chosen)}."
 
 
 def _campaign(run: Run) -> str:

@@ -21,8 +21,11 @@ _PLAIN = ("ratio", "log units", "-1..1")
 
 
 def explained(run: Run) -> list[str]:
-    """The models whose predictions are explained: ``churn``, ``value``."""
-    return [target for target in NOUNS if (run.contributions["model"] == target).any()]
+    """The models whose predictions several things move: ``churn``, ``value``."""
+    table = run.contributions
+    moved = table[(table["contribution"] != 0) & (table["feature"] != BASE)]
+    several = moved.groupby("model")["feature"].agg(lambda features: len(features.unique()) > 1)
+    return [target for target in NOUNS if several.get(target, False)]
 
 
 def why_section(run: Run) -> Section | None:
@@ -33,7 +36,7 @@ def why_section(run: Run) -> Section | None:
     run : Run
         What a fit made.
     """
-    if run.contributions.empty:
+    if not explained(run):
         return None
     agreement = run.facts["driver_agreement"]
     points = [
@@ -162,7 +165,8 @@ def segment_frame(run: Run, target: str) -> pd.DataFrame:
         run.scores.set_index("customer_id")["segment"],
     )
     order = {name: place for place, name in enumerate(run.segments["segment"])}
-    table = table[table["segment"].isin(order)].groupby("segment", sort=False).head(PER_SEGMENT)
+    table = table[table["segment"].isin(order) & (table["difference"] != 0)]
+    table = table.groupby("segment", sort=False).head(PER_SEGMENT)
     table = table.sort_values("segment", key=lambda names: names.map(order), kind="stable", ignore_index=True)
     table["label"] = [label(run, name, target) for name in table["feature"]]
     table["detail"] = [

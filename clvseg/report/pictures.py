@@ -282,7 +282,7 @@ def _over_weeks(frame: pd.DataFrame, title: str, time: str) -> Figure:
     }
     frame = frame.assign(detail=frame["group"].map(said))
     draw = partial(charts.survival_chart, frame, title=title, time=time)
-    return Figure(draw, FULL_WIDTH, f"{title}. " + ". ".join(said.values()))
+    return Figure(draw, HALF_WIDTH, f"{title}. " + ". ".join(said.values()))
 
 
 def _survival_figure(run: Run) -> dict[str, Figure]:

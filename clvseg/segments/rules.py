@@ -49,10 +49,19 @@ class Condition:
         >>> str(Condition("since_last", "<=", 30.0)), str(Condition("region", "<>", "N"))
         ('days since the last order up to 30', "region other than 'N'")
         """
-        name = COLUMNS.get(self.column, self.column.replace("_", " "))
+        return f"{self.name} {self.bound}"
+
+    @property
+    def name(self) -> str:
+        """The column in words."""
+        return COLUMNS.get(self.column, self.column.replace("_", " "))
+
+    @property
+    def bound(self) -> str:
+        """What is asked of it, in words."""
         if isinstance(self.value, str):
-            return f"{name} {'other than ' if self.sign == '<>' else ''}'{self.value}'"
-        return f"{name} {'up to' if self.sign == '<=' else 'over'} {self.value:,.12g}"
+            return f"{'other than ' if self.sign == '<>' else ''}'{self.value}'"
+        return f"{'up to' if self.sign == '<=' else 'over'} {self.value:,.12g}"
 
     def sql(self, dialect: str = "duckdb") -> str:
         r"""Return it as SQL.
@@ -113,8 +122,15 @@ class Rule:
         return 2 * self.precision * self.recall / both if both > 0 else 0.0
 
     def __str__(self) -> str:
-        """Return the rule in words."""
-        return "; or ".join(", ".join(map(str, way)) or "everyone" for way in self.ways) or "nobody"
+        """Return the rule in words.
+
+        Examples
+        --------
+        >>> low, high = Condition("T", ">", 30.0), Condition("T", "<=", 90.0)
+        >>> str(Rule("a", ((low, Condition("frequency", "<=", 2.0), high),)))
+        'days since the first order over 30 and up to 90, repeat order days up to 2'
+        """
+        return "; or ".join(_said(way) or "everyone" for way in self.ways) or "nobody"
 
     def sql(self, dialect: str = "duckdb") -> str:
         """Return what follows WHERE, over the scores joined with the attributes.
@@ -141,6 +157,14 @@ class Rule:
                 inside &= condition.holds(frame)
             found |= inside
         return found
+
+
+def _said(way: Way) -> str:
+    """A way in words, what is asked of a column together."""
+    asked: dict[str, list[str]] = {}
+    for one in way:
+        asked.setdefault(one.name, []).append(one.bound)
+    return ", ".join(f"{name} {' and '.join(sorted(bounds))}" for name, bounds in asked.items())
 
 
 def learn_rules(frame: pd.DataFrame, segment: pd.Series, *, seed: int = 1) -> list[Rule]:
@@ -218,25 +242,22 @@ def _inputs(frame: pd.DataFrame) -> tuple[NDArray[np.float64], list[tuple[str, s
 def _ways(tree: DecisionTreeClassifier, meaning: list[tuple[str, str | None]]) -> list[Way]:
     """Paths to the leaves in which most are of the segment."""
     inner: Any = tree.tree_
-    out: list[Way] = []
 
-    def walk(node: int, path: Way) -> None:
+    def walk(node: int, path: Way) -> list[Way]:
         left, right = inner.children_left[node], inner.children_right[node]
         if left == right:
-            if tree.classes_[inner.value[node][0].argmax()]:
-                out.append(path)
-            return
+            return [path] if tree.classes_[inner.value[node][0].argmax()] else []
         column, level = meaning[inner.feature[node]]
         if level is not None:
             signs = (Condition(column, "<>", level), Condition(column, "=", level))
         else:
             cut = float(f"{inner.threshold[node]:.{DIGITS}g}")
             signs = (Condition(column, "<=", cut), Condition(column, ">", cut))
-        walk(left, (*path, signs[0]))
-        walk(right, (*path, signs[1]))
+        below = walk(left, (*path, signs[0])), walk(right, (*path, signs[1]))
+        whole = all(ways == [(*path, sign)] for ways, sign in zip(below, signs, strict=True))
+        return [path] if whole else below[0] + below[1]  # both sides in: the cut says nothing
 
-    walk(0, ())
-    return out
+    return walk(0, ())
 
 
 def _tidy(way: Way) -> Way:

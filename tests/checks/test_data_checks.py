@@ -277,7 +277,7 @@ def test_require_enough():
     with pytest.raises(DataError, match="is too small to learn from") as caught:
         require_enough(_log(good[:2]))
     assert caught.value.found == (
-        "1 customer (at least 20), 1 customers who bought on more than one day (at least 5)."
+        "1 customer (at least 20), 1 customer who bought on more than one day (at least 5)."
     )
     with pytest.raises(DataError, match=r"1 day of log \(at least 14\)"):
         require_enough(_log([(c, "2023-01-01", 5.0) for c in range(30)]))

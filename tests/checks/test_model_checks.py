@@ -50,6 +50,8 @@ def test_fit():
         "bg_nbd ran to the bound of its parameters; its probability_alive should not be read."
     )
     assert check_fit("bg_nbd", "not identified")[0].code == "CLV004"
+    (finding,) = check_fit("Gamma-Gamma", "at bound")
+    assert finding.found.endswith("; how spend differs between customers should not be read.")
 
 
 def test_a_fallback_is_said_for_each_target_and_reason():

@@ -61,6 +61,15 @@ def test_a_time_column_of_any_name_is_found_by_its_content(tmp_path):
     assert (columns.customer, columns.time, columns.amount) == ("Kundennr", "Bestellt am", "Betrag (EUR)")
 
 
+def test_an_amount_column_of_any_name_is_found_by_its_content(tmp_path):
+    log = tmp_path / "invoices.csv"
+    log.write_text(
+        'Account,Invoice Date,Terms,Booked\n"A, Ltd","Feb 13, 2024",30,"1,012.50"\nB,"Mar 1, 2024",14,3\n'
+    )
+    write_settings(log, tmp_path / "clvseg.toml")
+    assert Settings.read(tmp_path / "clvseg.toml").data.columns.amount == "Booked"
+
+
 def test_two_candidates_for_the_time_are_left_to_the_user(tmp_path):
     log = tmp_path / "orders.csv"
     log.write_text("client,begun,ended,total\n1,2024-02-13,2024-02-14,5\n2,2024-02-15,2024-02-16,7\n")

@@ -181,6 +181,13 @@ def test_many_unreadable_days_are_an_error(times):
     assert "date_format" in caught.value.hint
 
 
+def test_orders_to_come_are_said_to_be_that():
+    days = [str(dt.date.today() + dt.timedelta(days=shift)) for shift in (-9, -3, 5, 7)]
+    with pytest.raises(DataError, match=r"\(time\) lies in the future in 2 of 4 lines") as caught:
+        _read(days)
+    assert caught.value.found == f"days up to {days[-1]}."
+
+
 def test_examples_of_unreadable_days():
     with pytest.raises(DataError, match="in 2 of 4 lines") as caught:
         _read(["2023-01-01", "2023-01-02", "soon", "32.13.2023"])

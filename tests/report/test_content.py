@@ -127,7 +127,7 @@ def test_gates_money_and_cohorts_are_told(run: Run) -> None:
     assert len(tables["cohort-table"].rows) == len(run.cohorts)
     text = " ".join(accuracy.points)
     assert "did not pass every gate" in text
-    assert "for value hybrid and for risk none of the rows passes" in text
+    assert "Best by the gates: for value hybrid; for risk no model passes them." in text
     assert "would have gained" in text
     assert {"gains", "profits", "cohorts", "reliability", "deciles"} <= set(accuracy.figures)
 

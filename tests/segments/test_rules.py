@@ -62,6 +62,16 @@ def test_fidelity_against_a_hand_count():
     assert rule.fidelity == pytest.approx(2 * 6 / (8 + 7))
 
 
+def test_a_cut_with_the_segment_on_both_sides_says_nothing():
+    """All beyond 50 are in, at 100 purely so: the tree cuts there once more, the rule need not."""
+    x = np.arange(200.0)
+    inside = (x > 50) & ~((x < 100) & (x % 7 == 0))
+    rule = learn_rules(pd.DataFrame({"x": x}), pd.Series(np.where(inside, "a", "b")))[0]
+    assert str(rule) == "x over 50.5"
+    bounded = learn_rules(pd.DataFrame({"x": x}), pd.Series(np.where((x > 50) & (x < 90), "a", "b")))[0]
+    assert str(bounded) == "x over 50.5 and up to 89.5"
+
+
 def test_duckdb_selects_the_customers_of_the_predicate(rules, customers, tmp_path):
     customers.assign(row=range(len(customers))).to_parquet(tmp_path / "customers.parquet")
     table = rules_table(rules)
