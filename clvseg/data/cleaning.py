@@ -220,7 +220,8 @@ def _check_dates(source: Source, column: str, times: TimeReading, profile: dict[
     value = f"CAST({name(column)} AS VARCHAR)"
     ahead = source.engine.row(
         "look for days to come",
-        f"SELECT count(*) AS n, max({times.sql}) AS last FROM raw WHERE ({times.sql}) > ?",
+        f"SELECT count(*) AS n, max({times.sql}) AS last FROM raw "
+        f"WHERE ({times.sql}) > ? AND ({times.sql}) < DATE '2200-01-01'",
         (_tomorrow(),),
     )
     if ahead["n"] > bad / 2:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from clvseg.config import ColumnSettings, DataSettings
+from clvseg.data.cleaning import MAX_BAD_DATES
 from clvseg.data.databases import is_url
 from clvseg.data.numbers import read_numbers
 from clvseg.data.sources import Source, open_source
@@ -73,7 +74,7 @@ def guess_columns(types: Mapping[str, str]) -> dict[str, str]:
 
 
 def _rank(name: str, words: list[str]) -> tuple[int, int] | None:
-    """Return how well a name fits: the whole name, then one of its words, then its beginning."""
+    """Return how well a name fits: the whole name, then one of its words, then its beginning or end."""
     parts = [part.casefold() for part in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name)]
     whole = "".join(parts)
     if whole in words:
@@ -81,12 +82,16 @@ def _rank(name: str, words: list[str]) -> tuple[int, int] | None:
     hits = [words.index(part) for part in parts if part in words]
     if hits:
         return 1, min(hits)
-    starts = [place for place, word in enumerate(words) if len(word) > 4 and whole.startswith(word)]
-    return (2, min(starts)) if starts else None
+    ends = [
+        place
+        for place, word in enumerate(words)
+        if len(word) > 4 and (whole.startswith(word) or whole.endswith(word))
+    ]
+    return (2, min(ends)) if ends else None
 
 
 def _dated(source: Source, taken: set[str]) -> list[str]:
-    """Columns, other than those already taken, whose every value is a date."""
+    """Columns, other than those already taken, whose values are dates, but for as few as reading allows."""
     found = []
     for column, kind in source.types.items():
         if column in taken or _NUMBER.search(kind):
@@ -96,7 +101,7 @@ def _dated(source: Source, taken: set[str]) -> list[str]:
             counts = source.engine.row(
                 "look for dates", f"SELECT count(*) AS lines, count({day}) AS dated FROM raw"
             )
-            if counts["lines"] == counts["dated"] > 0:
+            if counts["dated"] >= (1 - MAX_BAD_DATES) * counts["lines"]:
                 found.append(column)
     return found
 

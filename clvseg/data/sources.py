@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import glob
 import gzip
+import io
 import itertools
+import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +22,8 @@ from clvseg.data.engines.duckdb import DuckDBEngine
 from clvseg.data.engines.engine import Engine, text
 from clvseg.errors import DataError, EngineError
 
-_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_GZIP, _ZSTD, _UTF16 = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", (b"\xff\xfe", b"\xfe\xff")
+_CSV_HINT = "the first line must name the columns, each other line be an order; take out titles and totals."
 _FILE_HINT = "give a CSV or Parquet file, a folder of them, or a glob such as folder/*.parquet."
 
 
@@ -254,30 +258,61 @@ def _open_csv(engine: DuckDBEngine, paths: list[Path], heads: list[bytes], toget
     packed: dict[str, list[Path]] = {}
     for path, head in zip(paths, heads, strict=True):
         kind = "gzip" if head.startswith(_GZIP) else "zstd" if head.startswith(_ZSTD) else "none"
+        if head.startswith(_UTF16):
+            return _open_rewritten(engine, paths, heads, "utf-16", together, label)
         if kind == "none" and b"\x00" in head:
             raise DataError(f"{path.name} is not a text file.", hint=_FILE_HINT)
         packed.setdefault(kind, []).append(path)
-    failure = None
     for encoding in ("utf-8", "latin-1"):
-        how = f"encoding = '{encoding}', strict_mode = true"
-        groups = [f"{_listed(files)}, compression = '{kind}', {how}" for kind, files in packed.items()]
         try:
-            readers = [
-                f"SELECT * FROM read_csv({group}, all_varchar = true, header = true, skip = 0, "
-                f"delim = {text(_delimiter(engine, group))}, quote = '\"', escape = '\"'{together})"
-                for group in groups
-            ]
-            # Materialised: a second pass over text costs more than the memory.
-            engine.run(
-                "read it", f"CREATE OR REPLACE TEMP TABLE raw AS {' UNION ALL BY NAME '.join(readers)}"
-            )
+            _read_csv(engine, packed, encoding, together)
             return encoding
         except EngineError as error:
             failure = error
-            if "unicode" not in error.cause.lower():
+            if "unicode" not in error.cause.lower() and "not latin-1" not in error.cause:
                 break
-    found = failure.found if failure else None
-    raise DataError(f"{label} is not a readable CSV file.", found=found, hint=_FILE_HINT)
+    if "not latin-1" in failure.cause and "zstd" not in packed:
+        return _open_rewritten(engine, paths, heads, "windows-1252", together, label)
+    raise DataError(f"{label} is not a readable CSV file.", found=failure.found, hint=_CSV_HINT)
+
+
+def _open_rewritten(
+    engine: DuckDBEngine, paths: list[Path], heads: list[bytes], encoding: str, together: str, label: str
+) -> str:
+    """Read CSV files in an encoding that the engine does not know: rewritten as UTF-8 for the while."""
+    with tempfile.TemporaryDirectory(prefix="clvseg-text-") as folder:
+        written = []
+        try:
+            for place, (path, head) in enumerate(zip(paths, heads, strict=True)):
+                partitions = [part for part in path.parts[:-1] if "=" in part]
+                to = Path(folder, str(place), *partitions, path.name)
+                to.parent.mkdir(parents=True)
+                unpack = gzip.open if head.startswith(_GZIP) else open
+                with (
+                    unpack(path, "rb") as raw,
+                    io.TextIOWrapper(raw, encoding=encoding, newline="") as words,
+                    to.open("w", encoding="utf-8", newline="") as out,
+                ):
+                    shutil.copyfileobj(words, out)
+                written.append(to)
+            _read_csv(engine, {"none": written}, "utf-8", together)
+        except (EngineError, UnicodeError) as error:
+            found = error.found if isinstance(error, EngineError) else f"neither UTF-8 nor {encoding}."
+            raise DataError(f"{label} is not a readable CSV file.", found=found, hint=_CSV_HINT) from None
+    return encoding
+
+
+def _read_csv(engine: DuckDBEngine, packed: dict[str, list[Path]], encoding: str, together: str) -> None:
+    """Make ``raw`` of CSV files by how they are packed."""
+    how = f"encoding = '{encoding}', strict_mode = true"
+    groups = [f"{_listed(files)}, compression = '{kind}', {how}" for kind, files in packed.items()]
+    readers = [
+        f"SELECT * FROM read_csv({group}, all_varchar = true, header = true, skip = 0, "
+        f"delim = {text(_delimiter(engine, group))}, quote = '\"', escape = '\"'{together})"
+        for group in groups
+    ]
+    # Materialised: a second pass over text costs more than the memory.
+    engine.run("read it", f"CREATE OR REPLACE TEMP TABLE raw AS {' UNION ALL BY NAME '.join(readers)}")
 
 
 def _delimiter(engine: DuckDBEngine, how: str) -> str:

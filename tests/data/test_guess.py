@@ -75,3 +75,11 @@ def test_two_candidates_for_the_time_are_left_to_the_user(tmp_path):
     log.write_text("client,begun,ended,total\n1,2024-02-13,2024-02-14,5\n2,2024-02-15,2024-02-16,7\n")
     write_settings(log, tmp_path / "clvseg.toml")
     assert 'time = ""    # which of: client, begun, ended, total?' in (tmp_path / "clvseg.toml").read_text()
+
+
+def test_one_line_of_totals_does_not_hide_the_time(tmp_path):
+    log = tmp_path / "orders.csv"
+    log.write_text("Kunde;wann gekauft;Gesamtbetrag\n" + "K1;2024-02-13;5\n" * 30 + "Summe;;150\n")
+    write_settings(log, tmp_path / "clvseg.toml")
+    columns = Settings.read(tmp_path / "clvseg.toml").data.columns
+    assert (columns.customer, columns.time, columns.amount) == ("Kunde", "wann gekauft", "Gesamtbetrag")

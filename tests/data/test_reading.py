@@ -331,3 +331,26 @@ def test_quoted_cells(mark, tmp_path):
     (tmp_path / "log.csv").write_text("\n".join(mark.join(row) for row in rows) + "\n")
     tx = Transactions.read(tmp_path / "log.csv")
     assert customer_summary(tx, tx.last_day).index.tolist() == ["x, y;|z", "y"]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "packed"), [("windows-1252", False), ("windows-1252", True), ("utf-16", False)]
+)
+def test_what_windows_writes(tmp_path, settings, encoding, packed):
+    """A euro sign is no latin-1, and Excel's "Unicode text" is UTF-16."""
+    text = "Kunde,Datum,Umsatz (€)\nMüller – Söhne,2024-02-13,10\n" + "K1,2024-02-14,5\n" * 3
+    path = tmp_path / "log.csv"
+    path.write_bytes(gzip.compress(text.encode(encoding)) if packed else text.encode(encoding))
+    asked = settings({"customer": "Kunde", "time": "Datum", "amount": "Umsatz (€)"}, duplicates="keep")
+    tx = Transactions.read(path, asked)
+    assert (tx.profile["encoding"], tx.n_lines) == (encoding, 4)
+    ids = tx.engine.rows("look", "SELECT DISTINCT customer_id FROM lines ORDER BY 1")
+    assert [row["customer_id"] for row in ids] == ["K1", "Müller – Söhne"]
+
+
+def test_a_title_above_the_columns_is_said_to_be_in_the_way(tmp_path, settings):
+    path = tmp_path / "log.csv"
+    path.write_text("Export of 10 May, all shops\n\ncustomer_id;time;amount\n" + "1;2024-02-13;5\n" * 9)
+    with pytest.raises(DataError) as caught:
+        Transactions.read(path, settings())
+    assert "the first line must name the columns" in str(caught.value)
