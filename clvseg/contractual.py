@@ -77,7 +77,8 @@ def read(settings: Settings, source: Any, progress: Step) -> tuple[CustomerTable
 def fit(settings: Settings, source: Any, reuse: Path | None, progress: Step) -> Run:
     """Check, judge on rows no model has seen, fit on all, score, segment, explain."""
     table, findings = read(settings, source, progress)
-    known = input_hash(settings, table.hash, table.profile)
+    day = newest_day(table, settings).isoformat()
+    known = input_hash(settings, table.hash, table.profile | {"as_of": day})
     if same := Run.load_same(reuse, known):
         return same
     labelled = table.take(table.left.notna().to_numpy())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,11 +12,13 @@ import numpy as np
 import pandas as pd
 
 from clvseg.config import Settings
+from clvseg.data.numbers import FORMS
 from clvseg.data.sources import open_source
 from clvseg.errors import DataError, MissingColumnsError
 
 _GONE = {"yes", "y", "true", "t", "1", "1.0", "left", "gone", "churn", "churned", "cancelled", "canceled"}
-_STAYED = {"no", "n", "false", "f", "0", "0.0", "stayed", "active", "retained", "current"}
+_GONE |= {"ja", "oui", "si", "sí"}
+_STAYED = {"no", "n", "false", "f", "0", "0.0", "stayed", "active", "retained", "current", "nein", "non"}
 _MISSING = {"", "na", "n/a", "nan", "null", "none", "?", "-"}
 # A text column is read as numbers when at least this share of what is given is one.
 _NUMBER_SHARE = 0.95
@@ -251,11 +253,22 @@ def _number_or_text(values: pd.Series) -> tuple[pd.Series, int]:
         return number.where(np.isfinite(number)), 0
     text = values.astype(object).where(values.notna(), "").astype(str).str.strip()
     given = ~text.str.casefold().isin(_MISSING)
-    number = pd.to_numeric(text.where(given), errors="coerce").astype("float64")
-    number = number.where(np.isfinite(number))
-    if given.any() and number.notna().sum() >= _NUMBER_SHARE * given.sum():
-        return number, int((given & number.isna()).sum())
+    bare = text.where(given)
+    for written in (bare, *_bare_numbers(bare)):
+        number = pd.to_numeric(written, errors="coerce").astype("float64")
+        number = number.where(np.isfinite(number))
+        if given.any() and number.notna().sum() >= _NUMBER_SHARE * given.sum():
+            return number, int((given & number.isna()).sum())
     return text.where(given, None).astype(object), 0
+
+
+def _bare_numbers(text: pd.Series) -> Iterator[pd.Series]:
+    """The texts without marks between thousands and with a decimal point, by each form they fit."""
+    given = text.dropna()
+    for _, every, sure, thousands, decimal in FORMS:
+        fits = given.str.fullmatch(every)
+        if fits.mean() >= _NUMBER_SHARE and given[fits].str.fullmatch(sure).any():
+            yield text.str.replace(thousands, "", regex=False).str.replace(decimal, ".", regex=False)
 
 
 def _number_texts(values: pd.Series) -> pd.Series:
@@ -268,7 +281,12 @@ def _required_number(column: pd.Series, role: str) -> pd.Series:
     """A column that must be numbers, not below zero, its gaps filled by the median."""
     values, _ = _number_or_text(column)
     if values.dtype == object or not values.notna().any():
-        raise DataError(f"column '{column.name}' ({role}) is not a number.", hint="numbers not below zero.")
+        given = column.dropna()
+        raise DataError(
+            f"column '{column.name}' ({role}) is not a number.",
+            found=f"{given.iloc[0]!r}." if len(given) else "nothing in it.",
+            hint="tenure and charge are numbers not below zero.",
+        )
     if (values < 0).any():
         raise DataError(
             f"column '{column.name}' ({role}) is below zero in {int((values < 0).sum()):,} rows.",

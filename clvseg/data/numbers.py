@@ -11,7 +11,7 @@ from clvseg.errors import DataError
 PLAIN = "plain"
 # Ways of writing a number as text beside the plain one: name, what every value must look like, what at least
 # one value must look like so that a mark cannot be the other way's, mark between thousands, decimal mark.
-_FORMS = (
+FORMS = (
     (
         "decimal comma",
         r"[+-]?(\d+|\d{1,3}(\.\d{3})+)(,\d+)?",
@@ -86,7 +86,7 @@ def read_numbers(
     bad = engine.row(looking, f"SELECT count(*) AS n {odd}")["n"]
     if not bad and known in (None, PLAIN):
         return NumberReading(plain)
-    for form, every, sure, thousands, decimal in _FORMS:
+    for form, every, sure, thousands, decimal in FORMS:
         sure = ".*" if form == known else sure
         fits = engine.row(
             looking,

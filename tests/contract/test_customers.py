@@ -26,6 +26,19 @@ def test_texts_numbers_and_gaps_are_told_apart() -> None:
     assert table.columns["plan"].isna().sum() == 11
 
 
+def test_numbers_with_a_decimal_comma(tmp_path: Path) -> None:
+    frame = subscriptions()
+    written = frame.assign(
+        fee=[f"{fee:,.2f}".translate(str.maketrans(",.", ".,")) for fee in frame["fee"]],
+        plan=frame["plan"].fillna("") + ", 12",
+    )
+    written.to_csv(tmp_path / "t.csv", index=False, sep=";")
+    table = read(tmp_path / "t.csv")
+    assert table.charge is not None
+    assert table.charge.tolist() == read(frame.round({"fee": 2})).charge.tolist()
+    assert table.columns["plan"].dtype == object
+
+
 def test_every_kind_of_source_gives_the_same_table(tmp_path: Path) -> None:
     frame = subscriptions()
     frame.to_csv(tmp_path / "t.csv", index=False)
@@ -43,7 +56,13 @@ def test_every_kind_of_source_gives_the_same_table(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("values", "event"),
-    [(["Yes", "No"], None), ([1, 0], None), ([True, False], None), (["Lost", "Kept"], "Lost")],
+    [
+        (["Yes", "No"], None),
+        ([1, 0], None),
+        ([True, False], None),
+        (["Lost", "Kept"], "Lost"),
+        (["Ja", "Nein"], None),
+    ],
 )
 def test_labels_of_many_kinds(values: list[object], event: str | None) -> None:
     frame = subscriptions()

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from clvseg import results, workflow
+from clvseg import contractual, results, workflow
 from clvseg.churn.contract import ContractModel
 from clvseg.cli import app
 from clvseg.config import Settings
@@ -32,6 +32,24 @@ def test_tables_are_whole_and_finite(fitted: Run) -> None:
     for table in (fitted.scores, fitted.segments, fitted.leaderboard_churn, fitted.survival):
         assert np.isfinite(table.select_dtypes("number").to_numpy()).all()
         assert not table.isna().to_numpy().any()
+
+
+def test_the_same_table_is_fitted_once_a_day(fitted: Run, tmp_path: Path, monkeypatch) -> None:
+    """Without a date the rows are of today, so tomorrow they are others."""
+    fitted.save(tmp_path)
+    same = workflow.fit(settings(), subscriptions(), reuse=tmp_path)
+    assert (same.folder, same.facts) == (tmp_path, fitted.facts)
+
+    def begin(*_):
+        raise InterruptedError
+
+    monkeypatch.setattr(contractual.judging, "judge", begin)
+    changed = subscriptions()
+    changed.loc[0, "calls"] += 1
+    for table, day in ((changed, dt.date.today()), (subscriptions(), dt.date(2050, 1, 1))):
+        monkeypatch.setattr(contractual, "newest_day", lambda *_, day=day: day)
+        with pytest.raises(InterruptedError):
+            workflow.fit(settings(), table, reuse=tmp_path)
 
 
 def test_those_who_left_only_teach(fitted: Run) -> None:
