@@ -69,7 +69,13 @@ def earned_sentence(run: Run, segment: str) -> str:
         alike = most_alike(run, segment)
         told = f", too much like {words.listed([words.quoted(one) for one in alike])}" if alike else ""
         return f"Flagged: falls short in {words.listed(short)}{told}; see the scorecard."
-    return "Passes the scorecard: large enough, stable, different and actionable."
+    card = run.scorecard[run.scorecard["segment"] == segment]
+    measured = set(card.loc[card["status"] != UNKNOWN, "criterion"])
+    passed = [
+        name.replace(DIFFERENCE, "different") for name in card["criterion"].unique() if name in measured
+    ]
+    doubt = "" if DIFFERENCE in measured else "; whether it differs could not be measured"
+    return f"Passes the scorecard: {words.listed(passed)}{doubt}."
 
 
 def scorecard_table(run: Run) -> Table | None:

@@ -16,7 +16,16 @@ def test_a_segment_that_does_not_differ_is_flagged_beside_its_neighbour(measure:
     place = (card["segment"] == name) & (card["measure"] == measure)
     assert place.sum() == 1
     card.loc[place, ["value", "status", "note"]] = [0.1, "fail", f"against {other}; 95 % interval 1 to 2"]
-    assert earned_sentence(run, name).startswith("Passes")
+    said = "Passes the scorecard: large enough, stable, different and actionable."
+    assert earned_sentence(run, name) == said
+    unknown = card.assign(
+        status=card["status"].where(
+            (card["segment"] != name) | (card["criterion"] != "differentiable"), "not measured"
+        )
+    )
+    assert earned_sentence(replace(run, scorecard=unknown), name) == (
+        "Passes the scorecard: large enough, stable and actionable; whether it differs could not be measured."
+    )
     flagged = replace(run, scorecard=card)
     told = earned_sentence(flagged, name)
     assert told.startswith(f"Flagged: falls short in {measure}, too much like ")
