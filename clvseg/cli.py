@@ -342,7 +342,7 @@ def forecast(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Forecast revenue by period, cohort and segment with intervals; settings as in [forecast]."""
+    r"""Forecast revenue by period, cohort and segment with intervals; settings as in \[forecast]."""
     from clvseg import results, workflow
     from clvseg.run import Run
 
@@ -389,7 +389,7 @@ def target(
     to: Annotated[Path, typer.Option("--to", help="CSV file to write")] = Path("list.csv"),
     as_json: AsJson = False,
 ) -> None:
-    """List whom to contact for a budget, with the expected net gain; costs as in [campaign]."""
+    r"""List whom to contact for a budget, with the expected net gain; costs as in \[campaign]."""
     from clvseg import results
 
     changes = {

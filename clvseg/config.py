@@ -84,6 +84,8 @@ def _check_duration(text: object) -> object:
 
 Duration = Annotated[str, BeforeValidator(_check_duration)]
 
+_TOML_HINT = "settings are a TOML file; `clvseg init ORDERS.csv` writes one for a log."
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -502,11 +504,11 @@ class Settings(_Section):
                 hint="`clvseg init ORDERS.csv` writes one.",
             ) from None
         except UnicodeDecodeError:
-            raise ConfigError(f"{path} is not a UTF-8 text file.", hint="settings are a TOML file.") from None
+            raise ConfigError(f"{path} is not a UTF-8 text file.", hint=_TOML_HINT) from None
         try:
             raw = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
-            raise ConfigError(f"{path} is not valid TOML.", found=str(error)) from None
+            raise ConfigError(f"{path} is not valid TOML.", found=str(error), hint=_TOML_HINT) from None
         return cls.make(raw, name=str(path), folder=path.parent)
 
     @classmethod

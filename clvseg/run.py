@@ -224,7 +224,11 @@ class Run:
         """
         folder = Path(folder)
         if not (folder / "run.json").is_file():
-            raise DataError(f"{folder} holds no run.", hint="give the folder that `clvseg fit` printed.")
+            latest = folder / "latest"
+            there = f"did you mean {latest}?" if (latest / "run.json").is_file() else None
+            raise DataError(
+                f"{folder} holds no run.", hint=there or "give the folder that `clvseg fit` printed."
+            )
         head = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         missing = [name for name in table_names() if not _place(folder, name).is_file()]
         if missing:

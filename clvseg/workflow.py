@@ -635,6 +635,8 @@ def score_to_file(
         When the run or the transactions cannot be read.
     """
     loaded, day = Run.load(run), parse_date(as_of, "as_of")
+    if not to.parent.is_dir():
+        raise ConfigError(f"cannot write {to}.", found=f"no folder {to.parent}.", hint="make it first.")
     history = History.beside(run)
     if since is None:
         return _write_scores(loaded, str(source), to, day, history if keep else None, progress)
@@ -698,7 +700,7 @@ def _write_scores(
             write_whole(to, lambda part: scores.to_parquet(part, index=False))
     except OSError as error:
         raise ConfigError(
-            f"cannot write {to}.", found=error.strerror, hint="give another file with --to."
+            f"cannot write {to}.", found=error.strerror or str(error), hint="give another file with --to."
         ) from None
     return Written(len(scores))
 

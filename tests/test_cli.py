@@ -22,6 +22,11 @@ def test_every_verb_has_help(cli, verb):
     )
 
 
+def test_help_names_the_sections_of_the_settings(cli):
+    assert "[forecast]" in cli("forecast", "--help").out
+    assert "[campaign]" in cli("target", "--help").out
+
+
 def test_version(cli):
     assert cli("--version").out.startswith("clvseg 0.")
 

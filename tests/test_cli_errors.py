@@ -118,5 +118,16 @@ def test_not_a_run(cli, tmp_path):
     assert_refused(cli("segments", tmp_path), "holds no run", "Hint:")
 
 
+def test_a_log_in_the_place_of_settings(cli, tmp_path):
+    (tmp_path / "orders.csv").write_text("a,b\n1,2\n")
+    assert_refused(cli("fit", tmp_path / "orders.csv"), "is not valid TOML", "Hint:", "clvseg init")
+
+
+def test_the_folder_above_a_run(cli, tmp_path):
+    (tmp_path / "latest").mkdir()
+    (tmp_path / "latest" / "run.json").write_text("{}")
+    assert_refused(cli("segments", tmp_path), "holds no run", f"did you mean {tmp_path / 'latest'}?")
+
+
 def test_unknown_finding(cli):
     assert_refused(cli("explain", "CLV999"), "CLV999", "CLV001")

@@ -55,6 +55,8 @@ def test_what_can_be_wrong_is_said(cli, shops, tmp_path):
     late = cli("score", output / "latest", tmp_path / "late.csv", "--since", "last")
     assert late.code == 2
     assert "late.csv has lines dated on or before 1998-06-30 that were not counted then" in late.err
+    nowhere = cli("score", output / "latest", tmp_path / "late.csv", "--to", tmp_path / "no" / "x.parquet")
+    assert (nowhere.code, f"no folder {tmp_path / 'no'}" in nowhere.err) == (2, True)
     shutil.rmtree(output / "state")
     nothing = cli("score", output / "latest", tmp_path / "late.csv", "--since", "last")
     assert nothing.code == 2

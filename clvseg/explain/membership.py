@@ -148,7 +148,7 @@ _SENTENCES = (
     {
         "since_last": "last order {days} ago",
         "gap_mean": "orders every {days}",
-        "overdue": "silent for {n} times the usual gap",
+        "overdue": "silent for {n}\u00d7 the usual gap",
         "T": "first order {days} ago",
         "orders": "{orders}",
         "orders_per_month": "{orders} a month",
