@@ -45,13 +45,26 @@ class NumberReading:
     form: str = PLAIN
 
 
+SIGNS = "[$€£¥₹]"
+
+
+def _without_sign(engine: Engine, value: str, given: str, looking: str) -> str:
+    """The value without the one currency sign that all have, and the space beside it; else as it stands."""
+    first = f"regexp_extract({value}, {text(SIGNS)}, 0)"
+    found = engine.row(looking, f"SELECT min({first}) AS low, max({first}) AS high FROM raw WHERE {given}")
+    sign = found["low"]
+    if not sign or sign != found["high"]:
+        return value
+    return f"trim(replace(replace({value}, {text(sign)}, ''), chr(160), ''))"
+
+
 def read_numbers(
     engine: Engine, column: str, kind: str, role: str, source: str, known: str | None = None
 ) -> NumberReading:
     """Find out how the numbers of a column are written.
 
     A form other than the plain one is taken only where every value fits it and one of them fits no other:
-    ``1,234`` alone may be either.
+    ``1,234`` alone may be either. A currency sign is left out where every value has the same one.
 
     Parameters
     ----------
@@ -80,8 +93,9 @@ def read_numbers(
         return NumberReading(f"CAST({name(column)} AS DOUBLE)")
     value = f"trim(CAST({name(column)} AS VARCHAR))"
     given = queries.given(f"CAST({name(column)} AS VARCHAR)")
-    plain = f"TRY_CAST({value} AS DOUBLE)"
     looking = f"look at the numbers of {role}"
+    value = _without_sign(engine, value, given, looking)
+    plain = f"TRY_CAST({value} AS DOUBLE)"
     odd = f"FROM raw WHERE {given} AND {plain} IS NULL"
     bad = engine.row(looking, f"SELECT count(*) AS n {odd}")["n"]
     if not bad and known in (None, PLAIN):

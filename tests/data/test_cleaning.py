@@ -153,6 +153,9 @@ def test_amounts_as_text(log):
         (["1.200.000", "1.000"], 1_201_000, "decimal comma"),
         (["0,999", "1,234"], 2.233, "decimal comma"),
         (["1.200", "3.5"], 4.7, "plain"),
+        (["$1,200.00", "-$3.50", "$ 1"], 1197.5, "comma between thousands"),
+        (["12,50 €", "-0,25\u00a0€", "3€"], 15.25, "decimal comma"),
+        (["£2.50", "£3"], 5.5, "plain"),
     ],
 )
 def test_amounts_in_other_ways_of_writing(amounts, revenue, form, log):
@@ -168,6 +171,11 @@ def test_amounts_in_other_ways_of_writing(amounts, revenue, form, log):
 def test_a_comma_that_may_be_either_is_an_error(amounts, log):
     with pytest.raises(DataError, match="holds text that is no number"):
         Transactions.read(log([(1, f"2023-01-0{i}", amount) for i, amount in enumerate(amounts, 1)]))
+
+
+def test_two_currencies_are_not_added(log):
+    with pytest.raises(DataError, match="holds text that is no number"):
+        Transactions.read(log([(1, "2023-01-01", "$3"), (1, "2023-01-02", "3 €")]))
 
 
 @pytest.mark.parametrize("amount", ["12,50", "$3", "five"])
