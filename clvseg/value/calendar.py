@@ -270,6 +270,7 @@ class CalendarModel(HasEffects, BaseEstimator):
             "model": type(self).__name__,
             "of": self.model._described(),
             "first_day": self.calendar.index[0].isoformat(),
+            "columns": [str(name) for name in self.calendar],
             "days": {str(name): self.calendar[name].astype(float).tolist() for name in self.calendar},
             **self._saved(),
             "likelihood_ratio": asdict(self.likelihood_ratio_),
@@ -282,7 +283,7 @@ class CalendarModel(HasEffects, BaseEstimator):
         length = len(next(iter(d["days"].values())))
         index = pd.date_range(d["first_day"], periods=length, freq="D", name="day", unit="s")
         plain = PurchaseModel._from_description(d["of"])
-        model = cls(plain, pd.DataFrame(d["days"], index))._restore(d)
+        model = cls(plain, pd.DataFrame(d["days"], index, d["columns"]))._restore(d)
         model.likelihood_ratio_ = LikelihoodRatio(**d["likelihood_ratio"])
         model.as_of_, model.history_days_ = pd.Timestamp(d["as_of"]), d["history_days"]
         return model
