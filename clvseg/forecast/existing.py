@@ -156,14 +156,15 @@ def simulate(
         As there.
     spread, past : Spread, Past
         How far levels and weeks go astray.
-    seasonal : ndarray, shape (periods,)
-        What the season makes of each period.
+    seasonal : ndarray, shape (draws, periods)
+        What the season makes of each period; one row serves all draws.
     seed : int
         The same seed gives the same draws.
     """
     rng = np.random.default_rng(seed)
     common = level_draws(spread, past, days, parameter_draws(base, people, days, DRAWS, rng), rng)
-    target = common.mean(axis=0) * seasonal
+    common = common * seasonal
+    target = common.mean(axis=0)
     weight = cells.mean.sum(axis=1)
     kinds = ("cohort", "segment")
     codes, names, moved = {}, {}, {}
@@ -181,7 +182,7 @@ def simulate(
         for kind in kinds:
             mean[kind][codes[kind][place]] += wanted
             value[kind][codes[kind][place]] += drawn
-    return Draws(names, mean, value, common * seasonal)
+    return Draws(names, mean, value, common)
 
 
 def _group_levels(

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from clvseg.boosting import FloatArray
 from clvseg.forecast.periods import Kind, Periods, between
+from clvseg.forecast.season import MONTHS, month_effects
 from clvseg.frames import FORECAST_HISTORY
 from clvseg.value.purchases import PurchaseModel
 
@@ -18,6 +18,7 @@ WEEK = 7
 SEASONS_DAYS = 730
 _LEAST_PURCHASES = 30
 _LEAST_WEEKS = 8
+_MOST_WEEKS = 5 * 52
 # Where the past shows no scatter: about what retail weeks have.
 _USUAL_SCATTER = 0.2
 _MOST_LAG = 0.9
@@ -39,28 +40,44 @@ class Past:
         Correlation of the scatter of one week with that of the next, 0..0.9.
     weeks : int
         How many weeks this was learned from.
+    season_covariance : tuple of tuple of float, 12 x 12, or empty
+        Of the log effects.
     """
 
     season: tuple[float, ...]
     scatter: float
     lag: float
     weeks: int
+    season_covariance: tuple[tuple[float, ...], ...] = ()
 
     def seasonal(self, periods: Periods) -> FloatArray:
         """What each period's expectation is multiplied by, shape (periods,)."""
         if not self.season:
             return np.ones(len(periods.names))
-        by_month = np.exp(self.season)
-        return np.array(
-            [
-                by_month[pd.date_range(start, end).month - 1].mean()
-                for start, end in zip(periods.starts, periods.ends, strict=True)
-            ]
-        )
+        return np.exp(self.season) @ share_of_months(periods)
+
+    def draw_seasonal(self, periods: Periods, draws: int, rng: np.random.Generator) -> FloatArray:
+        """The same under the uncertainty of the season, shape (draws, periods)."""
+        if not self.season:
+            return np.ones((draws, len(periods.names)))
+        effect = rng.multivariate_normal(self.season, self.season_covariance, size=draws, method="eigh")
+        factor = np.exp(effect)
+        return factor / factor.mean(axis=1, keepdims=True) @ share_of_months(periods)
+
+
+def share_of_months(periods: Periods) -> FloatArray:
+    """Share of each calendar month in the days of each period, shape (12, periods)."""
+    days = [
+        np.bincount(pd.date_range(start, end).month - 1, minlength=MONTHS)
+        for start, end in zip(periods.starts, periods.ends, strict=True)
+    ]
+    return (np.array(days) / np.sum(days, axis=1, keepdims=True)).T
 
 
 def learn_past(daily: pd.DataFrame, as_of: dt.date, model: PurchaseModel, chance: float = 0.0) -> Past:
     """Compare each week's repeat revenue with what a model expects of the customers acquired by then.
+
+    Two years show the season; of fewer, only weeks with at least 30 expected purchases are looked at.
 
     Parameters
     ----------
@@ -71,22 +88,27 @@ def learn_past(daily: pd.DataFrame, as_of: dt.date, model: PurchaseModel, chance
     model : PurchaseModel
         Fitted as of that day.
     chance : float
-        Variance of the log of revenue that chance among customers brings, times the purchases behind it.
+        Variance of the log of revenue that chance among customers brings, times the purchases behind it; two
+        years tell it themselves.
     """
     weeks = weekly_tracking(daily, as_of, model)
+    if (as_of - daily["first_day"].min().date()).days + 1 >= SEASONS_DAYS:
+        weeks = weeks[weeks["expected"] >= 1].tail(_MOST_WEEKS)
+        if len(weeks) >= _LEAST_WEEKS:
+            expected = weeks["expected"].to_numpy()
+            month = pd.DatetimeIndex(weeks["middle"]).month.to_numpy() - 1
+            found = month_effects(weeks["revenue"].to_numpy() / expected, expected, month)
+            covariance = tuple(map(tuple, found.covariance.tolist()))
+            return Past(tuple(found.effect.tolist()), found.scatter, found.lag, len(weeks), covariance)
     used = (weeks["expected"] >= _LEAST_PURCHASES).to_numpy() & (weeks["revenue"] > 0).to_numpy()
     weeks = weeks[used]
     if len(weeks) < _LEAST_WEEKS:
         return Past((), _USUAL_SCATTER, 0.0, len(weeks))
     off = np.log(weeks["revenue"].to_numpy() / weeks["expected"].to_numpy())
-    season: tuple[float, ...] = ()
     rest = off - off.mean()
-    if (as_of - daily["first_day"].min().date()).days + 1 >= SEASONS_DAYS:
-        month = pd.DatetimeIndex(weeks["middle"]).month.to_numpy() - 1
-        season, rest = _season(off, month)
     by_chance = float(np.mean(chance / weeks["expected"]))
     lag = float(np.clip(np.corrcoef(rest[1:], rest[:-1])[0, 1], 0.0, _MOST_LAG)) if np.ptp(rest) > 0 else 0.0
-    return Past(season, float(np.sqrt(max(rest.var() - by_chance, 0.0))), lag, len(weeks))
+    return Past((), float(np.sqrt(max(rest.var() - by_chance, 0.0))), lag, len(weeks))
 
 
 def weekly_tracking(daily: pd.DataFrame, as_of: dt.date, model: PurchaseModel) -> pd.DataFrame:
@@ -129,19 +151,6 @@ def expected_by_age(model: PurchaseModel, ages: FloatArray) -> FloatArray:
     grid = np.unique(np.concatenate([np.arange(0.0, WEEK), np.arange(WEEK, ages.max() + WEEK, WEEK)]))
     known = np.array([model.expected_purchases_new(float(age)) if age > 0 else 0.0 for age in grid])
     return np.interp(ages, grid, known)
-
-
-def _season(off: FloatArray, month: NDArray[np.int32]) -> tuple[tuple[float, ...], FloatArray]:
-    """Month effects beside a straight trend, shrunk by what is noise in them, and what is left."""
-    trend = np.linspace(-0.5, 0.5, len(off))
-    design = np.column_stack([trend, month[:, None] == np.arange(12)]).astype(np.float64)
-    found = np.linalg.lstsq(design, off, rcond=None)[0]
-    effect = found[1:] - found[1:].mean()
-    noise = float(np.var(off - design @ found)) * 12 / len(off)
-    effect *= max(0.0, 1 - noise / max(float(effect.var()), 1e-12))
-    rest = off - found[0] * trend - effect[month]
-    effect -= np.log(np.exp(effect).mean())
-    return tuple(effect.tolist()), rest - rest.mean()
 
 
 def history(daily: pd.DataFrame, as_of: dt.date, kind: Kind, fiscal_year_start: int) -> pd.DataFrame:

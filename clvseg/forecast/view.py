@@ -16,7 +16,7 @@ from clvseg.config import Settings, parse_duration
 from clvseg.forecast.coming import Coming, expect_coming
 from clvseg.forecast.curves import ALL, Came, channel_shares, cohort_curves, payback
 from clvseg.forecast.errors import Spread
-from clvseg.forecast.existing import Cells, Draws, expect, simulate
+from clvseg.forecast.existing import DRAWS, Cells, Draws, expect, simulate
 from clvseg.forecast.money import basis, net_share
 from clvseg.forecast.past import Past, history, learn_past
 from clvseg.forecast.periods import TOTAL, Periods, between, cohorts
@@ -239,7 +239,8 @@ def draw_ahead(
     groups = pd.DataFrame({"cohort": _cohorts(people, as_of, settings), "segment": people["segment"]})
     cells = expect(base, people, correction(base, people), groups, days, settings.seed)
     past = learn_past(daily, as_of, base.value_model.purchases_, cells.chance)
-    draws = simulate(cells, base, people, days, spread, past, past.seasonal(periods), settings.seed)
+    seasonal = past.draw_seasonal(periods, DRAWS, np.random.default_rng([settings.seed, 1]))
+    draws = simulate(cells, base, people, days, spread, past, seasonal, settings.seed)
     return cells, past, draws
 
 

@@ -57,6 +57,15 @@ def test_cells_hold_what_the_models_expect(known, cells):
     assert cells.names["customers"].sum() == len(people)
 
 
+def test_as_many_are_active_as_the_models_expect(known, cells):
+    base, people, groups = known
+    alone = pd.Series(base.value_model.probability_active(people, DAYS[0]), people.index)
+    sums = alone.groupby([groups["cohort"], groups["segment"]]).sum()
+    np.testing.assert_allclose(cells.active[:, 0], sums.to_numpy(), rtol=0.1)
+    assert cells.active[:, 0].sum() == pytest.approx(sums.sum(), rel=0.03)
+    assert (cells.active <= cells.names["customers"].to_numpy()[:, None]).all()
+
+
 def test_chance_is_that_of_whole_simulations(known, cells):
     base, people, _ = known
     model = ValueModel.from_dict(base.value_model.to_dict())

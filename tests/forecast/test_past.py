@@ -11,6 +11,7 @@ from clvseg.data.summary import customer_summary, revenue_by_cohort
 from clvseg.data.transactions import Transactions
 from clvseg.forecast.past import Past, history, learn_past, weekly_tracking
 from clvseg.forecast.periods import between
+from clvseg.forecast.season import month_effects
 from clvseg.value import ParetoNBDModel
 
 STAYING = {"r": 2.0, "alpha": 60.0, "s": 0.5, "beta": 900.0}
@@ -71,6 +72,70 @@ def test_two_years_show_the_season_that_is_in_them():
     assert np.exp(past.season).mean() == pytest.approx(1)
     periods = between(dt.date(2026, 11, 16), dt.date(2026, 12, 15), "quarter")
     assert past.seasonal(periods)[0] == pytest.approx(np.exp(past.season)[[10, 11]].mean())
+
+
+def _weeks(effect, seed, count=115):
+    """Two years and more of a small, growing business: 1 to 50 orders a week by Poisson, gamma amounts."""
+    rng = np.random.default_rng(seed)
+    expected = np.linspace(1, 50, count)
+    month = (np.arange(count) * 7 // 30.4 % 12).astype(np.int64)
+    orders = rng.poisson(expected * np.exp(effect[month]))
+    revenue = np.array([rng.gamma(2, 17.5, number).sum() for number in orders])
+    return revenue / expected, expected, month
+
+
+def test_of_a_season_that_is_not_there_little_is_found():
+    """Less than half of what the months' mean ratios would say by chance."""
+    shrunk, raw = [], []
+    for seed in range(10):
+        ratio, expected, month = _weeks(np.zeros(12), seed)
+        shrunk.append(month_effects(ratio, expected, month).effect)
+        by_month = np.bincount(month, ratio * expected) / np.bincount(month, expected)
+        raw.append(np.log(by_month / by_month.mean()))
+    assert np.std(shrunk) < 0.5 * np.std(raw)
+
+
+def test_effects_are_as_sure_as_they_say():
+    wave = 0.3 * np.cos(2 * np.pi * np.arange(12) / 12)
+    truth, off = wave - np.log(np.exp(wave).mean()), []
+    for seed in range(20):
+        found = month_effects(*_weeks(wave, seed))
+        off.append((found.effect - truth) / np.sqrt(np.diag(found.covariance)))
+    assert 0.7 < np.std(off) < 1.2
+    assert np.mean(np.abs(off) < 1.96) > 0.88
+
+
+def test_a_month_without_weeks_is_not_known():
+    ratio, expected, month = _weeks(0.3 * np.cos(2 * np.pi * np.arange(12) / 12), 1)
+    there = month != 5
+    found = month_effects(ratio[there], expected[there], month[there])
+    assert abs(found.effect[5]) < 0.1
+    assert found.covariance[5, 5] == found.covariance.max()
+
+
+def test_a_business_that_only_grows_has_no_season():
+    """Few orders a week at first: months that only those weeks lie in once got factors of 0.03 and 2."""
+    parts, before = [], 0
+    for part, size in enumerate((40, 60, 90, 140, 200, 300)):
+        first = dt.date(2021, 1, 1) + dt.timedelta(days=130 * part)
+        lines = simulate_transactions(
+            size,
+            purchases="pareto_nbd",
+            days=800 - 130 * part,
+            acquisition_days=130,
+            first_day=first,
+            seed=part,
+        )
+        parts.append(lines.assign(customer_id=lines["customer_id"] + before))
+        before += size
+    tx = Transactions.read(pd.concat(parts, ignore_index=True))
+    model = ParetoNBDModel().fit(customer_summary(tx, tx.last_day))
+    past = learn_past(revenue_by_cohort(tx), tx.last_day, model)
+    assert len(past.season) == 12
+    assert np.abs(past.season).max() < 0.25
+    year = between(dt.date(2023, 3, 12), dt.date(2024, 3, 10), "month")
+    drawn = past.draw_seasonal(year, 400, np.random.default_rng(1))
+    np.testing.assert_allclose(drawn.mean(axis=0), past.seasonal(year), atol=0.05)
 
 
 def test_too_few_weeks_take_the_usual_scatter(plain):
