@@ -22,7 +22,7 @@ from clvseg.errors import ClvsegError, ConfigError, DataError, nearest
 from clvseg.files import write_whole
 from clvseg.metering import Meter
 from clvseg.monitoring import Drift, History, Movement
-from clvseg.run import Run
+from clvseg.run import FINANCE, Run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,9 +34,8 @@ _BOOSTING = re.compile(r"^[ \t]*\[(?:value|churn)\.boosting\].*?(?=^[ \t]*\[|\Z)
 
 
 _PUBLISHED = "published.json"
-_FINANCE = ("cohort_curves", "payback", "bridge", "backtest", "backtest_weeks")
 _FINANCE_CHARTS = ("forecast", "cohort_curves", "tracking")
-_FORECAST_TABLES = ("forecast", "forecast_history", "findings", *_FINANCE)
+_FORECAST_TABLES = ("forecast", "forecast_history", "findings", *FINANCE)
 
 
 def _silent(title: str) -> None:
@@ -316,7 +315,7 @@ def publish_forecast(folder: Path, found: Forecast, *, progress: Callable[[str],
         findings=findings.reset_index(drop=True),
         forecast=found.table,
         forecast_history=found.history,
-        **{name: getattr(found, name) for name in _FINANCE},
+        **{name: getattr(found, name) for name in FINANCE},
     )
     place = folder.resolve()
     _sweep(place.parent)
@@ -332,7 +331,7 @@ def publish_forecast(folder: Path, found: Forecast, *, progress: Callable[[str],
         text = json.dumps(found.facts, indent=2, sort_keys=True)
         (to / "forecast.json").write_text(text, encoding="utf-8")
         write_workbook(found, to / "forecast.xlsx")
-        for name in _FINANCE:
+        for name in FINANCE:
             if len(getattr(found, name)):
                 getattr(found, name).to_csv(to / f"{name}.csv", index=False, float_format="%.6f")
         run.save_again(building, *_FORECAST_TABLES)

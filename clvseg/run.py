@@ -272,6 +272,8 @@ def input_hash(settings: Settings, data_hash: str, profile: dict[str, Any]) -> s
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:32]
 
 
+# Tables that `clvseg forecast` makes, beside its main table and the history.
+FINANCE = ("cohort_curves", "payback", "bridge", "backtest", "backtest_weeks")
 # Tables of single customers, which stay in the run's folder: MLflow gets none of them.
 PRIVATE = ("scores", "customers", "holdout", "contributions", "maps")
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from clvseg.config import Settings
 from clvseg.metering import Meter, metrics
-from clvseg.run import PRIVATE, Run, table_names
+from clvseg.run import FINANCE, PRIVATE, Run, table_names
 from clvseg.tracking.card import model_card
 from clvseg.tracking.contract import contract_card, contract_metrics, promote_contract
 from clvseg.tracking.model import log_model, source_columns
@@ -143,10 +143,7 @@ def log_forecast(run: Run, files: Path) -> str | None:
             return None
         with mlflow.start_run(run_id=found):
             mlflow.log_metrics(forecast_metrics(run))
-            for name in (
-                *("forecast", "forecast_history", "cohort_curves", "payback"),
-                *("bridge", "backtest", "backtest_weeks"),
-            ):
+            for name in ("forecast", "forecast_history", *FINANCE):
                 mlflow.log_text(getattr(run, name).to_csv(index=False), f"tables/{name}.csv")
             mlflow.log_artifact(str(files / "forecast" / "forecast.xlsx"), "forecast")
             mlflow.log_artifact(str(files / "report.html"))
