@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from clvseg.segments import Segmentation
+from clvseg.segments.mixed import UNSURE
 
 METHODS = ("value", "kmeans", "gaussian_mixture", "ward", "k_prototypes", "hdbscan", "consensus")
 
@@ -45,15 +46,15 @@ def measure(method: str, n: int) -> None:
     """Fit and assign everyone; print seconds and peak memory."""
     frame = customers(n)
     inputs = ("since_last", "orders", "past_revenue", "region", "age")
-    segmentation = Segmentation(method=method, inputs=inputs)
+    segmentation = Segmentation(method=method, inputs=inputs, attributes=("region", "age"))
     start, busy = time.perf_counter(), time.process_time()
     segment = segmentation.fit(frame).assign(frame)["segment"]
     wall, cpu = time.perf_counter() - start, time.process_time() - busy
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     shares = segment.value_counts(normalize=True)
-    print(
-        f"| {method} | {len(shares)} | {shares.max():.0%} | {wall:.1f} | {cpu:.1f} | {peak:.2f} |", flush=True
-    )
+    unsure = shares.pop(UNSURE) if UNSURE in shares else 0.0
+    cells = (method, len(shares), f"{shares.max():.0%}", f"{unsure:.1%}", f"{wall:.1f}", f"{cpu:.1f}")
+    print(f"| {' | '.join(map(str, cells))} | {peak:.2f} |", flush=True)
 
 
 if __name__ == "__main__":
@@ -61,7 +62,7 @@ if __name__ == "__main__":
     if len(sys.argv) > 2:
         measure(sys.argv[2], wanted)
     else:
-        print("| method | segments | largest | seconds | processor seconds | peak memory, GB |")
-        print("|---|---|---|---|---|---|", flush=True)
+        print("| method | segments | largest | unsure | seconds | processor seconds | peak memory, GB |")
+        print("|---|---|---|---|---|---|---|", flush=True)
         for name in METHODS:
             subprocess.run([sys.executable, __file__, str(wanted), name], check=True)
