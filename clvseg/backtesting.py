@@ -12,7 +12,8 @@ import pandas as pd
 from clvseg import forecast as finance
 from clvseg.boosting import FloatArray, Panel
 from clvseg.config import Settings, ValueSettings
-from clvseg.data.summary import revenue_by_cohort
+from clvseg.data.features import customer_features
+from clvseg.data.summary import outcomes, revenue_by_cohort
 from clvseg.data.transactions import Transactions
 from clvseg.errors import ConvergenceError, DataError
 from clvseg.forecast.past import WEEK, weekly_tracking
@@ -20,8 +21,8 @@ from clvseg.forecast.view import OURS
 from clvseg.frames import BACKTEST, BACKTEST_WEEKS
 from clvseg.learning import value_fitter
 from clvseg.value.hybrid import OriginErrors
-from clvseg.value.intervals import LEVELS, TOTAL_BLIND, total_error
-from clvseg.value.origins import ModelBase, build_panel
+from clvseg.value.intervals import LEVELS
+from clvseg.value.origins import MIN_BUYERS, MIN_CUSTOMERS, ModelBase, build_panel, plan_origins
 
 LIFETIMES = "lifetimes BG/NBD"
 # Those that work on logs are taken at their median: the mean of ARIMA's simulations runs off.
@@ -152,14 +153,44 @@ def _own(
 ) -> tuple[FloatArray, FloatArray]:
     """The forecast of a run fitted on the day: boosting moves value between customers, not the total."""
     errors, day = OriginErrors.measure(panel), panel.as_of
-    unsure = total_error(errors) if panel.origins else TOTAL_BLIND
-    history = (day - panel.first_day).days + 1
-    spread = finance.spread_of(unsure, len(panel.origins), base.inner_days, history, {})
+    spread = finance.spread_of(errors, base, panel.current, daily, day, {}, cutoffs(panel))
     value = panel.current["horizon_value"] * np.exp(errors.correction)
     people = panel.current.assign(predicted_value=value, segment="all")
     periods = finance.weeks_from(day, weeks)
-    _, _, draws = finance.draw_ahead(base, people, daily, spread, day, settings, periods)
+    *_, draws = finance.draw_ahead(base, people, daily, spread, day, settings, periods)
     return draws.mean["segment"][0], draws.value["segment"][0]
+
+
+def cutoffs(panel: Panel) -> list[finance.Cutoff]:
+    """The origins of a panel, as the finance view wants them."""
+    value = panel.outcome["value"].to_numpy(dtype=np.float64)
+    found = []
+    for place, day in enumerate(panel.origins):
+        mine = panel.origin == place
+        found.append(finance.Cutoff(day, panel.rows[mine], float(value[mine].sum())))
+    return found
+
+
+def earlier_cutoffs(transactions: Transactions, as_of: dt.date, base: ModelBase) -> list[finance.Cutoff]:
+    """The same from a log, where the panel is no longer there.
+
+    Parameters
+    ----------
+    transactions : Transactions
+        The log, or a sample of its customers.
+    as_of : date
+        Last known day.
+    base : ModelBase
+        Whose horizons say which days.
+    """
+    found = []
+    for before in plan_origins((as_of - transactions.first_day).days, base.horizon_days)[1]:
+        day = as_of - dt.timedelta(days=before)
+        people = customer_features(transactions.split(day), day)
+        followed = outcomes(transactions, day, base.inner_days)
+        if len(people) >= MIN_CUSTOMERS and followed["active"].sum() >= MIN_BUYERS:
+            found.append(finance.Cutoff(day, people, float(followed["value"].sum())))
+    return [cutoff for cutoff in found if cutoff.revenue > 0]
 
 
 def _weeks(

@@ -12,7 +12,7 @@ import pandas as pd
 
 from clvseg import __version__, checks, contractual, explain
 from clvseg import forecast as finance
-from clvseg.backtesting import backtest
+from clvseg.backtesting import backtest, earlier_cutoffs
 from clvseg.config import ColumnSettings, ForecastSettings, Settings, parse_date
 from clvseg.contract.scorer import ContractScorer, newest_day
 from clvseg.data.attributes import explainable
@@ -39,7 +39,8 @@ from clvseg.run import Run, input_hash
 from clvseg.scores import Scorer, data_settings
 from clvseg.segments import learn_rules, rule_frame, rules_table, segments_table
 from clvseg.standing import compare_with_rivals, doubt_labelled, judge_segments, place_customers
-from clvseg.value.intervals import LEVEL, ValueIntervals
+from clvseg.value.hybrid import OriginErrors
+from clvseg.value.intervals import LEVEL
 from clvseg.value.origins import ModelBase
 
 if TYPE_CHECKING:
@@ -397,16 +398,16 @@ def forecast(
     progress("Reading the transactions")
     transactions = _same_log(run, source)
     daily = revenue_by_cohort(transactions)
-    base, intervals = (
-        ModelBase.from_dict(run.models["base"]),
-        ValueIntervals.from_dict(run.models["intervals"]),
-    )
+    base = ModelBase.from_dict(run.models["base"])
+    errors = OriginErrors(**run.models["hybrid"]["errors"])
     history = (run.as_of - dt.date.fromisoformat(run.facts["first_day"])).days + 1
-    spread = finance.spread_of(
-        intervals.total_error, intervals.origins, base.inner_days, history, _group_errors(run)
-    )
     people = run.customers.merge(run.scores[["customer_id", "predicted_value", "segment"]], on="customer_id")
     people = people.set_index("customer_id")
+    cutoffs = []
+    if history >= finance.SEASONS_DAYS:
+        progress("Looking at the season from earlier days")
+        cutoffs = earlier_cutoffs(transactions.sample(run.settings.sample), run.as_of, base)
+    spread = finance.spread_of(errors, base, people, daily, run.as_of, _group_errors(run), cutoffs)
     progress("Forecasting every period, cohort and segment")
     periods = finance.between(
         transactions.first_day, run.as_of, asked.forecast.periods, asked.forecast.fiscal_year_start

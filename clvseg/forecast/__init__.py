@@ -1,6 +1,7 @@
 """The finance view: what customers will bring, when, and how sure."""
 
 from clvseg.forecast.bridge import bridge
+from clvseg.forecast.clock import Cutoff
 from clvseg.forecast.curves import Came
 from clvseg.forecast.errors import Spread, group_error, spread_of
 from clvseg.forecast.past import SEASONS_DAYS
@@ -13,6 +14,7 @@ __all__ = [
     "SEASONS_DAYS",
     "TOTAL",
     "Came",
+    "Cutoff",
     "Forecast",
     "Periods",
     "Spread",

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clvseg.boosting import FloatArray
-from clvseg.forecast.errors import Spread, level_draws, parameter_draws
+from clvseg.forecast.errors import Spread, level_draws
 from clvseg.forecast.past import Past
 from clvseg.value.origins import ModelBase
 
@@ -63,7 +63,7 @@ class Draws:
     value : dict of str to ndarray, shape (groups, draws, periods)
         Revenue.
     level : ndarray, shape (draws, periods)
-        What the expectation of everybody is multiplied by, season included.
+        What the expectation of everybody is multiplied by.
     """
 
     names: dict[str, list[str]]
@@ -134,13 +134,11 @@ def expect(
 
 def simulate(
     cells: Cells,
-    base: ModelBase,
-    people: pd.DataFrame,
+    parameters: FloatArray,
     days: FloatArray,
     spread: Spread,
     past: Past,
-    seasonal: FloatArray,
-    seed: int,
+    rng: np.random.Generator,
 ) -> Draws:
     """Draw the revenue of every cohort and segment in every period.
 
@@ -152,18 +150,17 @@ def simulate(
     ----------
     cells : Cells
         From :func:`expect`.
-    base, people, days : ModelBase, DataFrame, ndarray
-        As there.
+    parameters : ndarray, shape (draws, periods)
+        From :func:`clvseg.forecast.errors.parameter_draws`; here may be added what else is unsure on the log
+        scale, such as the season.
+    days : ndarray, shape (periods,)
+        Ends of the periods, counted from the cutoff.
     spread, past : Spread, Past
         How far levels and weeks go astray.
-    seasonal : ndarray, shape (draws, periods)
-        What the season makes of each period; one row serves all draws.
-    seed : int
-        The same seed gives the same draws.
+    rng : Generator
+        Source of randomness.
     """
-    rng = np.random.default_rng(seed)
-    common = level_draws(spread, past, days, parameter_draws(base, people, days, DRAWS, rng), rng)
-    common = common * seasonal
+    common = level_draws(spread, past, days, parameters, rng)
     target = common.mean(axis=0)
     weight = cells.mean.sum(axis=1)
     kinds = ("cohort", "segment")

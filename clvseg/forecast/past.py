@@ -56,13 +56,30 @@ class Past:
             return np.ones(len(periods.names))
         return np.exp(self.season) @ share_of_months(periods)
 
-    def draw_seasonal(self, periods: Periods, draws: int, rng: np.random.Generator) -> FloatArray:
-        """The same under the uncertainty of the season, shape (draws, periods)."""
-        if not self.season:
-            return np.ones((draws, len(periods.names)))
+    def draw_season(self, draws: int, rng: np.random.Generator) -> FloatArray:
+        """Log effects of the months under their uncertainty, shape (draws, 12)."""
         effect = rng.multivariate_normal(self.season, self.season_covariance, size=draws, method="eigh")
-        factor = np.exp(effect)
-        return factor / factor.mean(axis=1, keepdims=True) @ share_of_months(periods)
+        return effect - np.log(np.exp(effect).mean(axis=1, keepdims=True))
+
+    def on_clock(self, day: dt.date, time: FloatArray) -> FloatArray:
+        """Times after a day (before it: negative) on a clock that the season drives, in days of mean pace.
+
+        The clock shows 0 at the end of the day and runs by each month's effect.
+        """
+        if not self.season:
+            return time
+        first, last = int(np.floor(time.min(initial=0.0))), int(np.ceil(time.max(initial=0.0)))
+        ahead = np.arange(first, last + 1)
+        months = (pd.Timestamp(day) + pd.to_timedelta(ahead[1:], unit="D")).month.to_numpy() - 1
+        marks = np.concatenate([[0.0], np.cumsum(np.exp(self.season)[months])])
+        return np.interp(time, ahead, marks - marks[-first])
+
+    def summary_on_clock(self, people: pd.DataFrame, day: dt.date) -> pd.DataFrame:
+        """Customers with ``recency`` and ``T`` as of a day on the season's clock."""
+        age, last = (people[name].to_numpy(dtype=np.float64) for name in ("T", "recency"))
+        there = -self.on_clock(day, -age)
+        recency = np.clip(there + self.on_clock(day, last - age), 0.0, there)
+        return people.assign(recency=np.where(last > 0, recency, 0.0), T=there)
 
 
 def share_of_months(periods: Periods) -> FloatArray:
@@ -74,7 +91,13 @@ def share_of_months(periods: Periods) -> FloatArray:
     return (np.array(days) / np.sum(days, axis=1, keepdims=True)).T
 
 
-def learn_past(daily: pd.DataFrame, as_of: dt.date, model: PurchaseModel, chance: float = 0.0) -> Past:
+def learn_past(
+    daily: pd.DataFrame,
+    as_of: dt.date,
+    model: PurchaseModel,
+    chance: float = 0.0,
+    clock: Past | None = None,
+) -> Past:
     """Compare each week's repeat revenue with what a model expects of the customers acquired by then.
 
     Two years show the season; of fewer, only weeks with at least 30 expected purchases are looked at.
@@ -90,8 +113,10 @@ def learn_past(daily: pd.DataFrame, as_of: dt.date, model: PurchaseModel, chance
     chance : float
         Variance of the log of revenue that chance among customers brings, times the purchases behind it; two
         years tell it themselves.
+    clock : Past, optional
+        Season of the clock that `model` was fitted on; default the calendar.
     """
-    weeks = weekly_tracking(daily, as_of, model)
+    weeks = weekly_tracking(daily, as_of, model, clock)
     if (as_of - daily["first_day"].min().date()).days + 1 >= SEASONS_DAYS:
         weeks = weeks[weeks["expected"] >= 1].tail(_MOST_WEEKS)
         if len(weeks) >= _LEAST_WEEKS:
@@ -111,11 +136,14 @@ def learn_past(daily: pd.DataFrame, as_of: dt.date, model: PurchaseModel, chance
     return Past((), float(np.sqrt(max(rest.var() - by_chance, 0.0))), lag, len(weeks))
 
 
-def weekly_tracking(daily: pd.DataFrame, as_of: dt.date, model: PurchaseModel) -> pd.DataFrame:
+def weekly_tracking(
+    daily: pd.DataFrame, as_of: dt.date, model: PurchaseModel, clock: Past | None = None
+) -> pd.DataFrame:
     """Repeat purchases and revenue of every week counted back from a day, beside the model's expectation.
 
     The expectation is that of customers of whom nothing but the day of the first purchase is known: the
-    tracking plot of Fader, Hardie & Lee (2005).
+    tracking plot of Fader, Hardie & Lee (2005). Of a model on a season's clock it is that at the clock's mean
+    pace: without the season.
 
     Returns
     -------
@@ -133,8 +161,11 @@ def weekly_tracking(daily: pd.DataFrame, as_of: dt.date, model: PurchaseModel) -
     acquired = daily[~repeat]
     age = (pd.Timestamp(as_of) - acquired["first_day"]).dt.days.to_numpy(dtype=np.float64)
     edges = WEEK * np.arange(count, -1, -1.0)  # days before as_of at which weeks begin; the last is 0
-    upto = expected_by_age(model, np.maximum(age[:, None] - edges[None, :], 0.0))
+    time = clock or Past((), 0.0, 0.0, 0)
+    marks, begun = time.on_clock(as_of, -edges), time.on_clock(as_of, -age)
+    upto = expected_by_age(model, np.maximum(marks[None, :] - begun[:, None], 0.0))
     expected = acquired["purchases"].to_numpy(dtype=np.float64) @ np.diff(upto, axis=1)
+    expected *= WEEK / np.diff(marks)
     middle = pd.Timestamp(as_of) - pd.to_timedelta(edges[1:] + WEEK // 2, unit="D")
     return pd.DataFrame(
         {

@@ -13,7 +13,8 @@ from scipy.special import expit
 from clvseg.boosting import FloatArray
 
 MONTHS = 12
-_MOST_LAG = 0.95
+# Slower swings are the level's, and those of the trend.
+_MOST_LAG = 0.7
 _ROUNDS = 3
 # Standard deviations of half-normal priors, wide on purpose: a month 1.6 times the mean, weeks 30 % off.
 _SEASON_SD, _SCATTER_SD = 0.5, 0.3
@@ -35,7 +36,7 @@ class Months:
     scatter : float
         Standard deviation of the log of a week's revenue, chance among customers not counted.
     lag : float
-        Correlation of one week's scatter with the next one's, 0..0.95.
+        Correlation of one week's scatter with the next one's, 0..0.7.
     """
 
     effect: FloatArray

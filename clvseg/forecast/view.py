@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from clvseg.boosting import FloatArray
 from clvseg.config import Settings, parse_duration
+from clvseg.forecast.clock import learn_season, season_draws
 from clvseg.forecast.coming import Coming, expect_coming
 from clvseg.forecast.curves import ALL, Came, channel_shares, cohort_curves, payback
-from clvseg.forecast.errors import Spread
+from clvseg.forecast.errors import Spread, parameter_draws
 from clvseg.forecast.existing import DRAWS, Cells, Draws, expect, simulate
 from clvseg.forecast.money import basis, net_share
 from clvseg.forecast.past import Past, history, learn_past
@@ -186,9 +187,10 @@ def look_ahead(
     if periods is None:
         last = as_of + dt.timedelta(days=horizon)
         periods = between(as_of + dt.timedelta(days=1), last, asked.periods, asked.fiscal_year_start)
-    cells, past, draws = draw_ahead(base, people, daily, spread, as_of, settings, periods)
+    own, cells, past, draws = draw_ahead(base, people, daily, spread, as_of, settings, periods)
     rng = np.random.default_rng(settings.seed + 1)
-    coming = expect_coming(base, daily, as_of, periods, draws.level, asked.acquisition, rng)
+    level = draws.level * past.seasonal(periods)
+    coming = expect_coming(own, daily, as_of, periods, level, asked.acquisition, rng)
     table = forecast_table(draws, cells, coming, periods, as_of, settings)
     before = history(daily, as_of, asked.periods, asked.fiscal_year_start)
     found = Forecast(table, before, _facts(table, settings, as_of, currency, spread, past))
@@ -233,21 +235,32 @@ def draw_ahead(
     as_of: dt.date,
     settings: Settings,
     periods: Periods,
-) -> tuple[Cells, Past, Draws]:
-    """Expected and simulated revenue behind :func:`look_ahead`, with its parameters."""
+) -> tuple[ModelBase, Cells, Past, Draws]:
+    """What is behind :func:`look_ahead`: models on the season's clock, and revenue expected and drawn."""
     days = periods.days_after(as_of)
+    past, own, there = learn_season(base, people, daily, as_of)
+    ahead = past.on_clock(as_of, days)
     groups = pd.DataFrame({"cohort": _cohorts(people, as_of, settings), "segment": people["segment"]})
-    cells = expect(base, people, correction(base, people), groups, days, settings.seed)
-    past = learn_past(daily, as_of, base.value_model.purchases_, cells.chance)
-    seasonal = past.draw_seasonal(periods, DRAWS, np.random.default_rng([settings.seed, 1]))
-    draws = simulate(cells, base, people, days, spread, past, seasonal, settings.seed)
-    return cells, past, draws
+    factor = correction(base, people, of_total=not past.season)
+    cells = expect(own, there, factor, groups, ahead, settings.seed)
+    rng = np.random.default_rng(settings.seed)
+    unsure = parameter_draws(own, there, ahead, DRAWS, rng)
+    if past.season:
+        unsure += season_draws(own, people, past, as_of, days, DRAWS, rng)
+    else:
+        past = learn_past(daily, as_of, base.value_model.purchases_, cells.chance)
+    return own, cells, past, simulate(cells, unsure, days, spread, past, rng)
 
 
-def correction(base: ModelBase, people: pd.DataFrame) -> FloatArray:
-    """What the hybrid model makes of each customer's expectation, shape (customers,)."""
+def correction(base: ModelBase, people: pd.DataFrame, *, of_total: bool = True) -> FloatArray:
+    """What the hybrid model makes of each customer's expectation, shape (customers,).
+
+    Without `of_total` only how customers differ: the models' own total is kept.
+    """
     own = base.value_model.expected_purchases(people, base.horizon_days) * base.expected_spend(people)
     predicted = people["predicted_value"].to_numpy(dtype=np.float64)
+    if not of_total:
+        predicted = predicted * (own.sum() / max(predicted.sum(), 1e-300))
     return np.divide(predicted, own, out=np.ones_like(own), where=own > 0)
 
 

@@ -77,10 +77,15 @@ def test_chance_is_that_of_whole_simulations(known, cells):
     assert whole == pytest.approx(totals.value.sum(axis=1).std(), rel=0.2)
 
 
+def _simulated(base, people, cells, days, spread, past):
+    rng = np.random.default_rng(1)
+    return simulate(cells, parameter_draws(base, people, days, 1_000, rng), days, spread, past, rng)
+
+
 def test_groups_add_up_to_the_total_draw_by_draw(known, cells):
     base, people, _ = known
     spread = Spread(0.1, 90, 0.1, 0.05, False)
-    draws = simulate(cells, base, people, DAYS, spread, Past((), 0.1, 0.3, 52), np.ones(4), seed=1)
+    draws = _simulated(base, people, cells, DAYS, spread, Past((), 0.1, 0.3, 52))
     np.testing.assert_allclose(draws.value["cohort"].sum(axis=0), draws.value["segment"].sum(axis=0))
     np.testing.assert_allclose(draws.mean["cohort"].sum(axis=0), draws.mean["segment"].sum(axis=0))
     for kind in ("cohort", "segment"):
@@ -93,7 +98,7 @@ def test_groups_add_up_to_the_total_draw_by_draw(known, cells):
 def test_the_table_adds_up_and_intervals_are_nested(known, cells):
     base, people, _ = known
     spread = Spread(0.1, 90, 0.1, 0.05, False)
-    draws = simulate(cells, base, people, DAYS, spread, CALM, np.ones(4), seed=1)
+    draws = _simulated(base, people, cells, DAYS, spread, CALM)
     as_of = dt.date(2023, 12, 31)
     periods = between(dt.date(2024, 1, 1), dt.date(2024, 4, 29), "month")
     asked = {
@@ -170,7 +175,7 @@ def test_intervals_hold_what_came_where_the_model_is_right():
         base, people, came = _business(seed)
         groups = pd.DataFrame({"cohort": "a", "segment": "x"}, index=people.index)
         cells = expect(base, people, np.ones(len(people)), groups, ends, seed=1)
-        draws = simulate(cells, base, people, ends, SURE, CALM, np.ones(2), seed=1)
+        draws = _simulated(base, people, cells, ends, SURE, CALM)
         places.append(float((draws.value["cohort"][0].sum(axis=1) < came).mean()))
     off = np.abs(np.array(places) - 0.5)
     assert (off <= 0.4).sum() >= 8
