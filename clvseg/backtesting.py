@@ -157,7 +157,7 @@ def _own(
     value = panel.current["horizon_value"] * np.exp(errors.correction)
     people = panel.current.assign(predicted_value=value, segment="all")
     periods = finance.weeks_from(day, weeks)
-    *_, draws = finance.draw_ahead(base, people, daily, spread, day, settings, periods)
+    draws = finance.draw_ahead(base, people, daily, spread, day, settings, periods).draws
     return draws.mean["segment"][0], draws.value["segment"][0]
 
 

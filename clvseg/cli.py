@@ -337,6 +337,9 @@ def forecast(
     periods: Annotated[Period | None, typer.Option(help="length of a period")] = None,
     horizon: Annotated[str | None, typer.Option(help="how far to look ahead, like 12m")] = None,
     source: Annotated[str | None, typer.Option(help="the fit's transactions, if they have moved")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="settings whose \\[forecast] is taken instead of the run's")
+    ] = None,
     backtest: Annotated[
         bool, typer.Option("--backtest", help="forecast from earlier days too, beside other methods")
     ] = False,
@@ -344,18 +347,18 @@ def forecast(
 ) -> None:
     r"""Forecast revenue by period, cohort and segment with intervals; settings as in \[forecast]."""
     from clvseg import results, workflow
-    from clvseg.run import Run
+    from clvseg.run import FINANCE, Run
 
     loaded = Run.load(run)
     changes = {"periods": periods and periods.value, "horizon": horizon}
-    asked = results.forecast_settings(loaded.settings, changes)
+    of = loaded.settings if config is None else _read(config)
+    asked = results.forecast_settings(of, changes)
     with _progress() as step:
         found = workflow.forecast(loaded, source, settings=asked, test=backtest, progress=step)
         to = results.publish_forecast(run, found, progress=step)
     if as_json:
         tables = {"forecast": records(found.table), "history": records(found.history)}
-        tables |= {"bridge": records(found.bridge), "backtest": records(found.backtest)}
-        tables |= {"cohort_curves": records(found.cohort_curves), "payback": records(found.payback)}
+        tables |= {name: records(getattr(found, name)) for name in FINANCE if name != "backtest_weeks"}
         print_json({"facts": found.facts, **tables, "findings": records(found.findings), "to": str(to)})
     else:
         print_forecast(found)

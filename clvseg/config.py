@@ -373,6 +373,23 @@ class CampaignSettings(_Section):
         return self
 
 
+class ScenarioSettings(_Section):
+    """A "what if"; ``[forecast.scenarios.NAME]``. Changes are relative: -0.1 is 10 % less."""
+
+    segment: str | None = Field(None, description="whom it is about; default: everybody, also those to come")
+    churn: float = Field(0.0, ge=-1, description="change of the rate at which customers leave")
+    spend: float = Field(0.0, ge=-1, description="change of the money per order")
+    acquisition: float = Field(0.0, ge=-1, description="change of the number of customers to come")
+
+    @model_validator(mode="after")
+    def _changes(self) -> ScenarioSettings:
+        if not (self.churn or self.spend or self.acquisition):
+            raise ValueError("a scenario changes churn, spend or acquisition")
+        if self.segment is not None and self.acquisition:
+            raise ValueError("customers to come are in no segment yet: leave segment or acquisition out")
+        return self
+
+
 class ForecastSettings(_Section):
     """Revenue to come, for finance; ``[forecast]``. Margin and discount rate are those of ``[value]``."""
 
@@ -388,6 +405,7 @@ class ForecastSettings(_Section):
     origins: int = Field(6, ge=1, le=24, description="earlier days that --backtest forecasts from")
     tax: float = Field(0.0, ge=0, lt=1, description="rate of the tax that the amounts include")
     returns: float = Field(0.0, ge=0, lt=1, description="share of revenue sent back later, not in the data")
+    scenarios: dict[str, ScenarioSettings] = Field({}, description="what if: each by a name of your own")
 
 
 class SegmentSettings(_Section):

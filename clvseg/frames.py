@@ -647,6 +647,54 @@ PAYBACK = Table(
         Column("payback_high_80", "int", "days", "high end; the days looked at where it may take longer"),
     ),
 )
+# What today's customers are worth.
+EQUITY = Table(
+    "equity",
+    (
+        Column("segment", "text", "", "the most valuable first; all: every customer"),
+        Column("customers", "int", "customers", "known on the run's last day"),
+        Column("equity", "float", "money", "margin expected within the horizon, discounted to that day"),
+        *(
+            Column(f"{side}_{level}", "float", "money", f"{side} end of its {level} % interval")
+            for level in (50, 80, 95)
+            for side in ("low", "high")
+        ),
+        Column("share", "float", "0..1", "of everybody's"),
+        Column("per_customer", "float", "money", "equity / customers"),
+    ),
+)
+# From the equity of an earlier run to today's; the steps of each segment add up to the cent.
+EQUITY_STEPS = Table(
+    "equity_steps",
+    (
+        Column("segment", "text", "", "of the steps; all: every customer"),
+        Column("step", "text", "", "before, then what changed it, then now"),
+        Column("equity", "float", "money", "to the cent"),
+        Column("meaning", "text", "", "what the step is"),
+    ),
+)
+# What each scenario changes of everybody's revenue, by period and in total.
+SCENARIOS = Table(
+    "scenarios",
+    (
+        Column("scenario", "text", "", "name in the settings"),
+        Column("meaning", "text", "", "whom it is about, and what changes by how much"),
+        Column("period", "text", "", "name of the period, or total: all periods together"),
+        Column("start", "date", "", "first day"),
+        Column("end", "date", "", "last day"),
+        Column("days", "int", "days", "length; the first and last period may be cut"),
+        Column("revenue", "float", "money", "expected of everybody without it"),
+        Column("scenario_revenue", "float", "money", "expected of everybody with it"),
+        Column("difference", "float", "money", "scenario_revenue less revenue"),
+        *(
+            Column(f"{side}_{level}", "float", "money", f"{side} end of its {level} % interval")
+            for level in (50, 80, 95)
+            for side in ("low", "high")
+        ),
+        Column("margin", "float", "money", "of the difference, after tax and returns"),
+        Column("present_value", "float", "money", "margin discounted to the run's last day"),
+    ),
+)
 # From the last days' revenue to the forecast of as many days; the steps add up to the cent.
 BRIDGE = Table(
     "bridge",

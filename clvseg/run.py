@@ -20,12 +20,15 @@ from clvseg.frames import (
     BACKTEST_WEEKS,
     BRIDGE,
     COHORT_CURVES,
+    EQUITY,
+    EQUITY_STEPS,
     FORECAST,
     FORECAST_HISTORY,
     MAPS,
     PAYBACK,
     RIVALS,
     RULES,
+    SCENARIOS,
     SCORECARD,
     SURVIVAL,
 )
@@ -106,7 +109,8 @@ class Run:
         :data:`clvseg.frames.RULES`: a short rule for each segment; empty of a contractual run.
     scorecard : DataFrame
         :data:`clvseg.frames.SCORECARD`: what each segment has earned; empty of a contractual run.
-    forecast, forecast_history, cohort_curves, payback, bridge, backtest, backtest_weeks : DataFrame
+    forecast, forecast_history, cohort_curves, payback, equity, equity_steps : DataFrame
+    scenarios, bridge, backtest, backtest_weeks : DataFrame
         The tables of :mod:`clvseg.frames`; empty until `clvseg forecast` was run. ``facts`` then has
         ``forecast``: see :class:`clvseg.forecast.Forecast`.
     rivals : DataFrame
@@ -155,6 +159,9 @@ class Run:
     forecast_history: pd.DataFrame = field(default_factory=lambda: FORECAST_HISTORY.empty())
     cohort_curves: pd.DataFrame = field(default_factory=lambda: COHORT_CURVES.empty())
     payback: pd.DataFrame = field(default_factory=lambda: PAYBACK.empty())
+    equity: pd.DataFrame = field(default_factory=lambda: EQUITY.empty())
+    equity_steps: pd.DataFrame = field(default_factory=lambda: EQUITY_STEPS.empty())
+    scenarios: pd.DataFrame = field(default_factory=lambda: SCENARIOS.empty())
     bridge: pd.DataFrame = field(default_factory=lambda: BRIDGE.empty())
     backtest: pd.DataFrame = field(default_factory=lambda: BACKTEST.empty())
     backtest_weeks: pd.DataFrame = field(default_factory=lambda: BACKTEST_WEEKS.empty())
@@ -254,6 +261,48 @@ class Run:
         return cls.load(folder) if head["facts"].get("input_hash") == known else None
 
 
+def forecast_before(run: Run, facts: dict[str, Any]) -> tuple[Path | None, str]:
+    """Find the newest run beside this one that made a like forecast on an earlier day.
+
+    Parameters
+    ----------
+    run : Run
+        A loaded one; those beside it are in the same output folder.
+    facts : dict
+        Of its forecast.
+
+    Returns
+    -------
+    folder : Path or None
+        The run's.
+    reason : str
+        Why there is none; empty where there is.
+    """
+    if run.folder is None:
+        return None, "the run has no folder"
+    heads = []
+    for path in sorted(run.folder.resolve().parent.glob("[!.]*/run.json")):
+        head = json.loads(path.read_text(encoding="utf-8"))
+        told = head["facts"].get("forecast")
+        same = head["settings"]["name"] == run.settings.name and not path.parent.is_symlink()
+        if told and same and told["as_of"] < facts["as_of"]:
+            heads.append((told["as_of"], path.parent, told))
+    if not heads:
+        return None, "no run in its folder has a forecast as of an earlier day"
+    for what in ("horizon_days", "currency"):
+        alike = [head for head in heads if head[2][what] == facts[what]]
+        if not alike:
+            there = ", ".join(sorted({str(head[2][what]) for head in heads}))
+            return None, f"earlier forecasts have {what} {there}, this one {facts[what]}"
+        heads = alike
+    return max(heads, key=lambda head: head[:2])[1], ""
+
+
+def load_table(folder: Path, name: str) -> pd.DataFrame:
+    """One table of the saved run in `folder`."""
+    return pd.read_parquet(_place(folder, name))
+
+
 def input_hash(settings: Settings, data_hash: str, profile: dict[str, Any]) -> str:
     """Hash of all that a fit depends on: version, settings, lines, counts of their cleaning, other files."""
     names = settings.segments.keep_names_of
@@ -273,7 +322,16 @@ def input_hash(settings: Settings, data_hash: str, profile: dict[str, Any]) -> s
 
 
 # Tables that `clvseg forecast` makes, beside its main table and the history.
-FINANCE = ("cohort_curves", "payback", "bridge", "backtest", "backtest_weeks")
+FINANCE = (
+    "cohort_curves",
+    "payback",
+    "equity",
+    "equity_steps",
+    "scenarios",
+    "bridge",
+    "backtest",
+    "backtest_weeks",
+)
 # Tables of single customers, which stay in the run's folder: MLflow gets none of them.
 PRIVATE = ("scores", "customers", "holdout", "contributions", "maps")
 

@@ -35,7 +35,7 @@ from clvseg.metering import Meter
 from clvseg.monitoring import Drift, History, learn_reference, measure_contract_drift, measure_drift
 from clvseg.monitoring.drift import SCORES as SCORE_COLUMNS
 from clvseg.monitoring.reference import Reference
-from clvseg.run import Run, input_hash
+from clvseg.run import Run, forecast_before, input_hash, load_table
 from clvseg.scores import Scorer, data_settings
 from clvseg.segments import learn_rules, rule_frame, rules_table, segments_table
 from clvseg.standing import compare_with_rivals, doubt_labelled, judge_segments, place_customers
@@ -425,12 +425,29 @@ def forecast(
     factor = finance.correction(base, people)
     steps = finance.bridge(base, people, factor, last, run.as_of, days, new, everybody)
     doubts = checks.findings_frame(checks.check_seasons(history, finance.SEASONS_DAYS))
-    found = replace(found, findings=doubts, bridge=steps)
+    found = _since_before(run, replace(found, findings=doubts, bridge=steps), people, asked)
     if test:
         horizon = found.facts["horizon_days"]
         judged = backtest(transactions, asked.model_copy(update={"horizon": f"{horizon}d"}), progress)
         found = replace(found, backtest=judged.summary, backtest_weeks=judged.weeks)
     return found
+
+
+def _since_before(
+    run: Run, found: finance.Forecast, people: pd.DataFrame, settings: Settings
+) -> finance.Forecast:
+    """What changed customer equity since the newest like forecast on an earlier day."""
+    folder, reason = forecast_before(run, found.facts)
+    if folder is None:
+        return replace(found, facts=found.facts | {"equity_since": {"reason": reason}})
+    scores = load_table(folder, "scores")[["customer_id", "segment", "predicted_value"]]
+    table = load_table(folder, "forecast")
+    then = (table["start"].min() - pd.Timedelta(days=1)).date()
+    steps = finance.equity_steps(
+        found.equity, people, finance.Before(then, table, scores), run.as_of, settings
+    )
+    since = {"as_of": then.isoformat(), "run": folder.name}
+    return replace(found, facts=found.facts | {"equity_since": since}, equity_steps=steps)
 
 
 def _same_log(run: Run, source: Any) -> Transactions:

@@ -8,7 +8,7 @@ mark says to a screen reader and shows as a tooltip.
 from clvseg.charts.curves import curve_chart
 from clvseg.charts.drift import drift_chart
 from clvseg.charts.explanations import EVEN, beeswarm, dependence, segment_effects, waterfall
-from clvseg.charts.forecast import cohort_chart, forecast_chart, tracking_chart
+from clvseg.charts.forecast import cohort_chart, forecast_chart, scenario_chart, steps_chart, tracking_chart
 from clvseg.charts.look import BLUE, ORANGE, Picture
 from clvseg.charts.models import (
     decile_chart,
@@ -54,9 +54,11 @@ __all__ = [
     "rfm_grid",
     "risk_map",
     "sankey_chart",
+    "scenario_chart",
     "segment_bars",
     "segment_effects",
     "segment_overview",
+    "steps_chart",
     "survival_chart",
     "tracking_chart",
     "waterfall",

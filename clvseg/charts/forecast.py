@@ -135,3 +135,60 @@ def tracking_chart(weeks: pd.DataFrame, *, title: str, unit: str, width: int = 4
     last = last.encode(description=alt.Description("detail:N"))
     head = alt.TitleParams(title, subtitle=f"cumulative, {unit}")
     return finish(alt.layer(base.mark_line(strokeWidth=2), last, title=head, width=width - 60, height=230))
+
+
+def scenario_chart(scenarios: pd.DataFrame, *, unit: str, width: int = 900) -> Picture:
+    """Difference that each scenario makes to revenue, with its 80 and 95 % intervals.
+
+    Parameters
+    ----------
+    scenarios : DataFrame
+        ``scenario``, ``difference``, the ends ``low_80`` ... ``high_95`` (money) and ``detail``.
+    unit : str
+        Unit of the money.
+    width : int
+        Width of the picture in pixels.
+    """
+    base = alt.Chart(scenarios).encode(
+        y=alt.Y("scenario:N", title=None, sort=None).axis(labelLimit=width // 3, ticks=False, domain=False)
+    )
+    axis = alt.Axis(labelExpr=MONEY, tickCount=6 if width >= PHONE else 3)
+    lines = [
+        base.mark_rule(color=BLUE, strokeWidth=size, opacity=0.4).encode(
+            alt.X(f"low_{level}:Q", title=None, axis=axis), alt.X2(f"high_{level}")
+        )
+        for level, size in ((95, 2), (80, 6))
+    ]
+    dots = base.mark_point(aria=True, filled=True, size=60, color=INK, opacity=1)
+    dots = dots.encode(alt.X("difference:Q", axis=axis), description=alt.Description("detail:N"))
+    zero = alt.Chart(pd.DataFrame({"x": [0.0]})).mark_rule(color=GREY).encode(x=alt.X("x:Q"))
+    head = alt.TitleParams(
+        f"What each scenario changes, {unit}", subtitle="lines hold it with 80 and 95 % probability"
+    )
+    return finish(alt.layer(zero, *lines, dots, title=head, width=width - width // 3, height=alt.Step(34)))
+
+
+def steps_chart(steps: pd.DataFrame, *, title: str, width: int = 900) -> Picture:
+    """Steps from one sum to another, each beginning where the one before ended.
+
+    Parameters
+    ----------
+    steps : DataFrame
+        ``step``, ``begin``, ``end`` (money), ``sign`` (sum, more, less) and ``detail``, in their order.
+    title : str
+        What they are, and the unit.
+    width : int
+        Width of the picture in pixels.
+    """
+    color = alt.Color("sign:N", legend=None).scale(domain=["sum", "more", "less"], range=[GREY, BLUE, ORANGE])
+    axis = alt.Axis(labelExpr=MONEY, tickCount=6 if width >= PHONE else 3)
+    bars = alt.Chart(steps).mark_bar(aria=True, size=17, cornerRadius=2)
+    bars = bars.encode(
+        alt.X("begin:Q", title=None, axis=axis),
+        alt.X2("end"),
+        alt.Y("step:N", title=None, sort=None).axis(labelLimit=width // 3, ticks=False, domain=False),
+        color,
+        description=alt.Description("detail:N"),
+    )
+    head = alt.TitleParams(title, subtitle="blue: more; orange: less")
+    return finish(bars.properties(title=head, width=width - width // 3, height=alt.Step(28)))

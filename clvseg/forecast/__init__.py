@@ -3,6 +3,7 @@
 from clvseg.forecast.bridge import bridge
 from clvseg.forecast.clock import Cutoff
 from clvseg.forecast.curves import Came
+from clvseg.forecast.equity import Before, equity_steps
 from clvseg.forecast.errors import Spread, group_error, spread_of
 from clvseg.forecast.past import SEASONS_DAYS
 from clvseg.forecast.periods import TOTAL, Periods, between, weeks_from
@@ -13,6 +14,7 @@ from clvseg.forecast.workbook import write_workbook
 __all__ = [
     "SEASONS_DAYS",
     "TOTAL",
+    "Before",
     "Came",
     "Cutoff",
     "Forecast",
@@ -23,6 +25,7 @@ __all__ = [
     "bridge",
     "correction",
     "draw_ahead",
+    "equity_steps",
     "exponential_smoothing",
     "group_error",
     "look_ahead",

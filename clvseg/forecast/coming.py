@@ -46,6 +46,7 @@ def expect_coming(
     level: FloatArray,
     plan: str | None,
     rng: np.random.Generator,
+    churn: float = 1.0,
 ) -> Coming:
     """Forecast acquisition week by week, and what each week's newcomers spend from then on.
 
@@ -69,6 +70,8 @@ def expect_coming(
         CSV file with ``start`` (date) and ``customers`` (who come from then to the next start).
     rng : Generator
         Source of randomness.
+    churn : float
+        What the rate at which they leave is multiplied by.
     """
     days = periods.days_after(as_of)
     weeks, draws = int(np.ceil(days[-1] / WEEK)), len(level)
@@ -82,7 +85,7 @@ def expect_coming(
     from_day = WEEK * np.arange(weeks)[:, None]
     inside = np.maximum(np.minimum(days, from_day + WEEK) - np.maximum(begins, from_day), 0.0) / WEEK
     age = np.maximum(np.append(0.0, days)[None, :] - middle[:, None], 0.0)
-    repeats = np.diff(expected_by_age(base.value_model.purchases_, age), axis=1)
+    repeats = np.diff(expected_by_age(base.value_model.purchases_, age, churn), axis=1)
     recent = first[first["day"] > pd.Timestamp(as_of) - pd.Timedelta(days=_RECENT_DAYS)]
     paid = recent if recent["purchases"].sum() else first
     amount = float(paid["revenue"].sum() / paid["purchases"].sum())

@@ -1,8 +1,17 @@
-"""What the figures of the finance view include."""
+"""What the figures of the finance view include, and how they are summed up."""
 
 from __future__ import annotations
 
+import datetime as dt
+
+import numpy as np
+
+from clvseg.boosting import FloatArray
 from clvseg.config import ForecastSettings, Settings
+from clvseg.forecast.periods import Periods
+from clvseg.value.intervals import LEVELS
+
+YEAR = 365.0
 
 
 def net_share(settings: ForecastSettings) -> float:
@@ -14,6 +23,27 @@ def net_share(settings: ForecastSettings) -> float:
     0.72
     """
     return (1 - settings.returns) / (1 + settings.tax)
+
+
+def discount(periods: Periods, as_of: dt.date, settings: Settings) -> FloatArray:
+    """What a unit of money in the middle of each period is worth on the last known day, shape (periods,)."""
+    middle = periods.days_after(as_of) - periods.frame()["days"].to_numpy() / 2
+    return np.asarray((1 + settings.value.discount_rate) ** (-middle / YEAR))
+
+
+def with_total(values: FloatArray) -> FloatArray:
+    """Values of the periods, and their sum."""
+    return np.append(values, values.sum())
+
+
+def ends_of(value: FloatArray) -> dict[str, FloatArray]:
+    """Ends of the intervals of each period and of the total, from draws (draws, periods)."""
+    drawn = np.column_stack([value, value.sum(axis=1)])
+    ends: dict[str, FloatArray] = {}
+    for level in LEVELS:
+        low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        ends |= {f"low_{100 * level:g}": low, f"high_{100 * level:g}": high}
+    return ends
 
 
 def basis(settings: Settings) -> str:

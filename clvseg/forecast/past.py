@@ -12,7 +12,7 @@ from clvseg.boosting import FloatArray
 from clvseg.forecast.periods import Kind, Periods, between
 from clvseg.forecast.season import MONTHS, month_effects
 from clvseg.frames import FORECAST_HISTORY
-from clvseg.value.purchases import PurchaseModel
+from clvseg.value.purchases import NEW_CUSTOMER, PurchaseModel
 
 WEEK = 7
 SEASONS_DAYS = 730
@@ -177,10 +177,18 @@ def weekly_tracking(
     )
 
 
-def expected_by_age(model: PurchaseModel, ages: FloatArray) -> FloatArray:
-    """Repeat purchases of a new customer by an age; between whole weeks along a straight line."""
+def expected_by_age(model: PurchaseModel, ages: FloatArray, churn: float = 1.0) -> FloatArray:
+    """Repeat purchases of a new customer by an age; between whole weeks along a straight line.
+
+    The rate of leaving is multiplied by `churn`: see :func:`clvseg.forecast.scenarios.orders_kept`.
+    """
     grid = np.unique(np.concatenate([np.arange(0.0, WEEK), np.arange(WEEK, ages.max() + WEEK, WEEK)]))
     known = np.array([model.expected_purchases_new(float(age)) if age > 0 else 0.0 for age in grid])
+    if churn != 1:
+        middle = (grid[1:] + grid[:-1]) / 2
+        stays = [model.probability_alive(NEW_CUSTOMER, float(age))[0] for age in middle]
+        more = np.clip(stays, 1e-12, 1.0) ** (churn - 1)
+        known = np.append(0.0, np.cumsum(np.diff(known) * more))
     return np.interp(ages, grid, known)
 
 

@@ -39,6 +39,12 @@ class Periods:
         days = [(end - start).days + 1 for start, end in zip(self.starts, self.ends, strict=True)]
         return pd.DataFrame({"period": self.names, "start": self.starts, "end": self.ends, "days": days})
 
+    def frame_with_total(self) -> pd.DataFrame:
+        """The same, and a last row for all of them together."""
+        frame = self.frame()
+        whole = {"period": TOTAL, "start": self.starts[0], "end": self.ends[-1], "days": frame["days"].sum()}
+        return pd.concat([frame, pd.DataFrame([whole])], ignore_index=True)
+
 
 def between(first: dt.date, last: dt.date, kind: Kind, fiscal_year_start: int = 1) -> Periods:
     """Periods of a calendar from one day to another, both included.

@@ -18,14 +18,24 @@ from clvseg.forecast.coming import Coming, expect_coming
 from clvseg.forecast.curves import ALL, Came, channel_shares, cohort_curves, payback
 from clvseg.forecast.errors import Spread, parameter_draws
 from clvseg.forecast.existing import DRAWS, Cells, Draws, expect, simulate
-from clvseg.forecast.money import basis, net_share
+from clvseg.forecast.money import basis, discount, ends_of, net_share, with_total
 from clvseg.forecast.past import Past, history, learn_past
 from clvseg.forecast.periods import TOTAL, Periods, between, cohorts
-from clvseg.frames import BACKTEST, BACKTEST_WEEKS, BRIDGE, COHORT_CURVES, FINDINGS, FORECAST, PAYBACK
-from clvseg.value.intervals import LEVELS
+from clvseg.forecast.scenarios import orders_kept, scenario_table
+from clvseg.frames import (
+    BACKTEST,
+    BACKTEST_WEEKS,
+    BRIDGE,
+    COHORT_CURVES,
+    EQUITY,
+    EQUITY_STEPS,
+    FINDINGS,
+    FORECAST,
+    PAYBACK,
+    SCENARIOS,
+)
 from clvseg.value.origins import ModelBase
 
-YEAR = 365.0
 OURS = "clvseg forecast"
 
 
@@ -54,6 +64,11 @@ class Forecast:
         :data:`clvseg.frames.COHORT_CURVES`.
     payback : DataFrame
         :data:`clvseg.frames.PAYBACK`; empty where no cost of acquisition is known.
+    equity, equity_steps : DataFrame
+        :data:`clvseg.frames.EQUITY` and ``EQUITY_STEPS``, the latter since an earlier run; else empty, and
+        ``facts["equity_since"]`` says why.
+    scenarios : DataFrame
+        :data:`clvseg.frames.SCENARIOS`; empty where the settings have none.
     backtest, backtest_weeks : DataFrame
         :data:`clvseg.frames.BACKTEST` and ``BACKTEST_WEEKS``; empty where it was not asked for.
     """
@@ -65,6 +80,9 @@ class Forecast:
     bridge: pd.DataFrame = field(default_factory=BRIDGE.empty)
     cohort_curves: pd.DataFrame = field(default_factory=COHORT_CURVES.empty)
     payback: pd.DataFrame = field(default_factory=PAYBACK.empty)
+    equity: pd.DataFrame = field(default_factory=EQUITY.empty)
+    equity_steps: pd.DataFrame = field(default_factory=EQUITY_STEPS.empty)
+    scenarios: pd.DataFrame = field(default_factory=SCENARIOS.empty)
     backtest: pd.DataFrame = field(default_factory=BACKTEST.empty)
     backtest_weeks: pd.DataFrame = field(default_factory=BACKTEST_WEEKS.empty)
 
@@ -92,11 +110,8 @@ def forecast_table(
     DataFrame
         :data:`clvseg.frames.FORECAST`.
     """
-    frame = periods.frame()
-    whole = {"period": TOTAL, "start": periods.starts[0], "end": periods.ends[-1]}
-    frame = pd.concat([frame, pd.DataFrame([whole | {"days": frame["days"].sum()}])], ignore_index=True)
-    middle = periods.days_after(as_of) - periods.frame()["days"].to_numpy() / 2
-    discount = (1 + settings.value.discount_rate) ** (-middle / YEAR)
+    frame = periods.frame_with_total()
+    today = discount(periods, as_of, settings)
     kept = net_share(settings.forecast)
     parts = []
     for kind, name, customers, mean, value in _groups(draws, cells, coming):
@@ -105,11 +120,11 @@ def forecast_table(
             group=kind,
             name=name,
             customers=customers,
-            revenue=_with_total(mean),
-            net_revenue=_with_total(kept * mean),
-            margin=_with_total(margin),
-            present_value=_with_total(margin * discount),
-            **_ends(value),
+            revenue=with_total(mean),
+            net_revenue=with_total(kept * mean),
+            margin=with_total(margin),
+            present_value=with_total(margin * today),
+            **ends_of(value),
         )
         parts.append(part)
     return FORECAST.conform(pd.concat(parts, ignore_index=True))
@@ -122,7 +137,7 @@ def _groups(
     periods = len(coming.mean) + 1
     mean, value = draws.mean["segment"].sum(axis=0), draws.value["segment"].sum(axis=0)
     known = np.full(periods, cells.names["customers"].sum())
-    new = np.round(_with_total(coming.customers)).astype(np.int64)
+    new = np.round(with_total(coming.customers)).astype(np.int64)
     yield "all", "all", known, mean, value
     yield "new", "new", new, coming.mean, coming.value
     yield "everybody", "everybody", known + new, mean + coming.mean, value + coming.value
@@ -130,20 +145,6 @@ def _groups(
         for place, name in enumerate(names):
             mine = cells.names.loc[cells.names[kind] == name, "customers"].sum()
             yield kind, name, np.full(periods, mine), draws.mean[kind][place], draws.value[kind][place]
-
-
-def _with_total(values: FloatArray) -> FloatArray:
-    return np.append(values, values.sum())
-
-
-def _ends(value: FloatArray) -> dict[str, FloatArray]:
-    """Ends of the intervals of each period and of the total, from draws (draws, periods)."""
-    drawn = np.column_stack([value, value.sum(axis=1)])
-    ends: dict[str, FloatArray] = {}
-    for level in LEVELS:
-        low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
-        ends |= {f"low_{100 * level:g}": low, f"high_{100 * level:g}": high}
-    return ends
 
 
 def look_ahead(
@@ -187,21 +188,27 @@ def look_ahead(
     if periods is None:
         last = as_of + dt.timedelta(days=horizon)
         periods = between(as_of + dt.timedelta(days=1), last, asked.periods, asked.fiscal_year_start)
-    own, cells, past, draws = draw_ahead(base, people, daily, spread, as_of, settings, periods)
-    rng = np.random.default_rng(settings.seed + 1)
+    found = draw_ahead(base, people, daily, spread, as_of, settings, periods)
+    cells, past, draws = found.cells, found.past, found.draws
     level = draws.level * past.seasonal(periods)
-    coming = expect_coming(own, daily, as_of, periods, level, asked.acquisition, rng)
+
+    def newcomers(churn: float) -> Coming:
+        rng = np.random.default_rng(settings.seed + 1)
+        return expect_coming(found.base, daily, as_of, periods, level, asked.acquisition, rng, churn)
+
+    coming = newcomers(1.0)
     table = forecast_table(draws, cells, coming, periods, as_of, settings)
+    what_if = scenario_table(draws, cells, coming, found.kept, newcomers, periods, as_of, settings)
     before = history(daily, as_of, asked.periods, asked.fiscal_year_start)
-    found = Forecast(table, before, _facts(table, settings, as_of, currency, spread, past))
+    told = Forecast(table, before, _facts(table, settings, as_of, currency, spread, past), scenarios=what_if)
     if came is None:
-        return found
+        return told
     rows = came.named(asked.fiscal_year_start)
-    found = replace(found, cohort_curves=cohort_curves(rows, came.periods, cells, draws, periods))
+    told = replace(told, cohort_curves=cohort_curves(rows, came.periods, cells, draws, periods))
     if asked.acquisition_cost is None:
-        return found
+        return told
     shares = _channel_shares(base, people, rows, came.channel, periods.days_after(as_of), as_of, settings)
-    return replace(found, payback=payback(rows, came.periods, draws, periods, shares, settings))
+    return replace(told, payback=payback(rows, came.periods, draws, periods, shares, settings))
 
 
 def _channel_shares(
@@ -227,6 +234,40 @@ def _cohorts(people: pd.DataFrame, as_of: dt.date, settings: Settings) -> pd.Ser
     return cohorts(first, settings.forecast.fiscal_year_start)
 
 
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """What is behind :func:`look_ahead`.
+
+    Attributes
+    ----------
+    base : ModelBase
+        Models on the season's clock.
+    people : DataFrame
+        Features as of the day, times on the clock, and ``segment``.
+    factor : ndarray, shape (customers,)
+        The hybrid model's correction.
+    days : ndarray, shape (periods,)
+        Ends of the periods on the clock.
+    cells, past, draws : Cells, Past, Draws
+        Expected and simulated revenue, and the season and scatter in it.
+    """
+
+    base: ModelBase
+    people: pd.DataFrame
+    factor: FloatArray
+    days: FloatArray
+    cells: Cells
+    past: Past
+    draws: Draws
+
+    def kept(self, segment: str | None, churn: float) -> FloatArray:
+        """:func:`clvseg.forecast.scenarios.orders_kept` of a segment or of everybody."""
+        mine = np.ones(len(self.people), dtype=bool)
+        if segment is not None:
+            mine = (self.people["segment"] == segment).to_numpy()
+        return orders_kept(self.base, self.people[mine], self.factor[mine], self.days, churn)
+
+
 def draw_ahead(
     base: ModelBase,
     people: pd.DataFrame,
@@ -235,8 +276,8 @@ def draw_ahead(
     as_of: dt.date,
     settings: Settings,
     periods: Periods,
-) -> tuple[ModelBase, Cells, Past, Draws]:
-    """What is behind :func:`look_ahead`: models on the season's clock, and revenue expected and drawn."""
+) -> Ahead:
+    """Expect and draw the revenue, with the parameters of :func:`look_ahead`."""
     days = periods.days_after(as_of)
     past, own, there = learn_season(base, people, daily, as_of)
     ahead = past.on_clock(as_of, days)
@@ -249,7 +290,8 @@ def draw_ahead(
         unsure += season_draws(own, people, past, as_of, days, DRAWS, rng)
     else:
         past = learn_past(daily, as_of, base.value_model.purchases_, cells.chance)
-    return own, cells, past, simulate(cells, unsure, days, spread, past, rng)
+    draws = simulate(cells, unsure, days, spread, past, rng)
+    return Ahead(own, there, factor, ahead, cells, past, draws)
 
 
 def correction(base: ModelBase, people: pd.DataFrame, *, of_total: bool = True) -> FloatArray:

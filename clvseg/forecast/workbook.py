@@ -14,9 +14,12 @@ from clvseg.frames import (
     BACKTEST_WEEKS,
     BRIDGE,
     COHORT_CURVES,
+    EQUITY,
+    EQUITY_STEPS,
     FORECAST,
     FORECAST_HISTORY,
     PAYBACK,
+    SCENARIOS,
     Table,
 )
 
@@ -63,6 +66,9 @@ def write_workbook(forecast: Forecast, path: str | Path) -> None:
         for title, rows, table in (
             ("Cohorts over time", forecast.cohort_curves, COHORT_CURVES),
             ("Payback", forecast.payback, PAYBACK),
+            ("Customer equity", forecast.equity, EQUITY),
+            ("Equity since", forecast.equity_steps, EQUITY_STEPS),
+            ("Scenarios", forecast.scenarios, SCENARIOS),
             ("Bridge", forecast.bridge, BRIDGE),
             ("Backtest", forecast.backtest, BACKTEST),
             ("Backtest by week", forecast.backtest_weeks, BACKTEST_WEEKS),

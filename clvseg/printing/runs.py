@@ -49,11 +49,57 @@ def print_forecast(found: Forecast) -> None:
     for kind in ("cohort", "segment"):
         rows = [line(row.name, row) for row in each(whole[whole["group"] == kind])]
         print_table(f"All periods, by {kind}", [kind, *columns], rows)
+    _print_equity(found, unit)
     if len(found.payback):
         _print_payback(found.payback, unit)
+    if len(found.scenarios):
+        _print_scenarios(found.scenarios, unit)
     steps = [[row.step, f"{row.revenue:,.2f}", row.meaning] for row in each(found.bridge)]
     print_table("From the last days to the first period", ["", f"revenue{unit}", ""], steps, words=(0, 2))
     print(found.facts["basis"])
+
+
+def _print_equity(found: Forecast, unit: str) -> None:
+    """Print what the known customers are worth, by segment, and what changed it since an earlier run."""
+    lines = [
+        [
+            row.segment,
+            f"{row.customers:,}",
+            f"{row.equity:,.0f}",
+            f"{row.low_80:,.0f} to {row.high_80:,.0f}",
+            f"{row.share:.1%}",
+            f"{row.per_customer:,.2f}",
+        ]
+        for row in each(found.equity)
+    ]
+    days = f"margin of the next {found.facts['horizon_days']} days, discounted"
+    columns = ["segment", "customers", f"equity{unit}", "80 % interval", "share", "per customer"]
+    print_table(f"Customer equity on {found.facts['as_of']}: {days}", columns, lines)
+    since = found.facts["equity_since"]
+    if "reason" in since:
+        print(f"No comparison with an earlier customer equity: {since['reason']}.\n")
+        return
+    whole = found.equity_steps[found.equity_steps["segment"] == "all"]
+    steps = [[row.step, f"{row.equity:,.2f}", row.meaning] for row in each(whole)]
+    title = f"What changed it since {since['as_of']} (by segment in the files)"
+    print_table(title, ["", f"equity{unit}", ""], steps, words=(0, 2))
+
+
+def _print_scenarios(table: pd.DataFrame, unit: str) -> None:
+    """Print what each scenario changes in all periods together."""
+    lines = [
+        [
+            row.scenario,
+            row.meaning,
+            f"{row.difference:+,.0f}",
+            f"{row.low_80:+,.0f} to {row.high_80:+,.0f}",
+            f"{row.difference / row.revenue:+.1%}" if row.revenue else "",
+            f"{row.present_value:+,.0f}",
+        ]
+        for row in each(table[table["period"] == "total"])
+    ]
+    columns = ["scenario", "what changes", f"revenue{unit}", "80 % interval", "", "margin today"]
+    print_table("What if: the difference to everybody's forecast", columns, lines, words=(0, 1))
 
 
 def _print_payback(table: pd.DataFrame, unit: str) -> None:

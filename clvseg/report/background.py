@@ -151,14 +151,72 @@ def forecast_section(run: Run) -> Section | None:
     figures: tuple[str, ...] = ("forecast",)
     if len(run.cohort_curves):
         figures += ("cohort_curves",)
+    tables.append(_equity_table(run))
+    if len(run.equity_steps):
+        figures += ("equity_steps",)
+        tables.append(_equity_steps(run))
     if len(run.payback):
         tables.append(_payback_table(run))
+    if len(run.scenarios):
+        figures += ("scenarios",)
+        tables.append(_scenario_table(run))
     if len(run.backtest):
         figures += ("tracking",)
         tables.append(_backtest_table(run))
     return Section(
         "forecast", "Forecast", lead, points=(facts["basis"],), figures=figures, tables=tuple(tables)
     )
+
+
+def _equity_table(run: Run) -> Table:
+    """What today's customers are worth, by segment."""
+    lines = tuple(
+        (
+            Cell(row.segment),
+            Cell(words.count(row.customers)),
+            Cell(f"{row.equity:,.0f}"),
+            Cell(f"{row.low_80:,.0f} to {row.high_80:,.0f}"),
+            Cell(words.percent(row.share)),
+            Cell(f"{row.per_customer:,.2f}"),
+        )
+        for row in rows(run.equity)
+    )
+    columns = ("Segment", "Customers", f"Equity, {unit(run)}", f"80{words.NBSP}% interval", "Share")
+    facts = run.facts["forecast"]
+    note = f"Margin expected in {words.days(facts['horizon_days'])}, discounted to the last day."
+    if reason := facts["equity_since"].get("reason"):
+        note += f" Not compared with an earlier one: {reason}."
+    return Table("equity", "Customer equity", (*columns, "Per customer"), lines, note=note)
+
+
+def _equity_steps(run: Run) -> Table:
+    """What changed customer equity since an earlier run, by segment."""
+    lines = tuple(
+        (Cell(row.segment), Cell(row.step), Cell(f"{row.equity:,.2f}"), Cell(words.sentence(row.meaning)))
+        for row in rows(run.equity_steps)
+    )
+    title = f"What changed it since {words.day(run.facts['forecast']['equity_since']['as_of'])}"
+    columns = ("Segment", "Step", f"Equity, {unit(run)}", "What it is")
+    return Table("equity_steps", title, columns, lines, words=2)
+
+
+def _scenario_table(run: Run) -> Table:
+    """What each scenario changes over the whole horizon."""
+    lines = tuple(
+        (
+            Cell(row.scenario),
+            Cell(words.sentence(row.meaning)),
+            Cell(f"{row.scenario_revenue:,.0f}"),
+            Cell(f"{row.difference:+,.0f}"),
+            Cell(f"{row.low_80:+,.0f} to {row.high_80:+,.0f}"),
+            Cell(words.percent(row.difference / row.revenue) if row.revenue else ""),
+            Cell(f"{row.present_value:+,.0f}"),
+        )
+        for row in rows(run.scenarios[run.scenarios["period"] == "total"])
+    )
+    columns = ("Scenario", "What changes", f"Revenue, {unit(run)}", "Difference", f"80{words.NBSP}% interval")
+    note = "Against the forecast of everybody. Margin is after tax and returns, discounted to the last day."
+    return Table("scenarios", "What if", (*columns, "In percent", "Margin today"), lines, words=2, note=note)
 
 
 def _payback_table(run: Run) -> Table:

@@ -413,7 +413,37 @@ def _forecast_figure(run: Run) -> dict[str, Figure]:
     ]
     draw = partial(charts.forecast_chart, past, ahead_of, unit=unit(run))
     label = "Forecast of revenue. " + ". ".join(ahead_of["detail"])
-    return {"forecast": Figure(draw, FULL_WIDTH, label), **_cohort_curves(run), **_tracking_figure(run)}
+    drawn = {"forecast": Figure(draw, FULL_WIDTH, label)}
+    return {**drawn, **_cohort_curves(run), **_equity_steps(run), **_scenarios(run), **_tracking_figure(run)}
+
+
+def _equity_steps(run: Run) -> dict[str, Figure]:
+    """What changed customer equity since the earlier run."""
+    steps, currency = run.equity_steps[run.equity_steps["segment"] == "all"].copy(), run.facts["currency"]
+    if steps.empty:
+        return {}
+    ends = steps["step"].isin(["before", "now"])
+    steps["end"] = steps["equity"].where(ends, steps["equity"].cumsum())
+    steps["begin"] = (steps["end"] - steps["equity"]).where(~ends, 0.0)
+    steps["sign"] = np.where(ends, "sum", np.where(steps["equity"] > 0, "more", "less"))
+    steps["detail"] = [f"{row.step}: {words.money(row.equity, currency)}" for row in rows(steps)]
+    title = f"Customer equity since {words.day(run.facts['forecast']['equity_since']['as_of'])}, {unit(run)}"
+    draw = partial(charts.steps_chart, steps, title=title)
+    return {"equity_steps": Figure(draw, FULL_WIDTH, f"{title}. " + ". ".join(steps["detail"]))}
+
+
+def _scenarios(run: Run) -> dict[str, Figure]:
+    """What each scenario changes over the whole horizon."""
+    if run.scenarios.empty:
+        return {}
+    frame, currency = run.scenarios[run.scenarios["period"] == "total"].copy(), run.facts["currency"]
+    frame["detail"] = [
+        f"{row.scenario}: {words.money(row.difference, currency)}, 80{words.NBSP}% interval "
+        f"{words.money(row.low_80, currency)} to {words.money(row.high_80, currency)}"
+        for row in rows(frame)
+    ]
+    draw = partial(charts.scenario_chart, frame, unit=unit(run))
+    return {"scenarios": Figure(draw, FULL_WIDTH, "Scenarios. " + ". ".join(frame["detail"]))}
 
 
 def _cohort_curves(run: Run) -> dict[str, Figure]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -187,6 +188,13 @@ def forecast_metrics(run: Run) -> dict[str, float]:
         whole = run.payback.iloc[0]
         names = ("value_to_cost", "value_to_cost_low_80", "value_to_cost_high_80", "payback_days")
         total |= {f"forecast_{name}": float(whole[name]) for name in names}
+    worth: Any = run.equity.set_index("segment").loc["all"]
+    total |= {"forecast_equity": float(worth["equity"])}
+    total |= {f"forecast_equity_{end}": float(worth[end]) for end in ("low_80", "high_80")}
+    for row in run.scenarios[run.scenarios["period"] == "total"].itertuples():
+        name = _name(str(row.scenario))
+        figures = ("difference", "low_80", "high_80")
+        total |= {f"forecast_scenario/{name}/{what}": float(getattr(row, what)) for what in figures}
     return {**total, **tested, "forecast_days": float(facts["horizon_days"])}
 
 
@@ -286,7 +294,12 @@ def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in settings.items():
         if isinstance(value, dict):
-            flat.update(_flat(value, f"{prefix}{key}."))
+            flat.update(_flat(value, f"{prefix}{_name(key)}."))
         elif value is not None:
-            flat[prefix + key] = value
+            flat[prefix + _name(key)] = value
     return flat
+
+
+def _name(own: str) -> str:
+    """A name of the user's as MLflow takes it."""
+    return re.sub(r"[^\w. -]", "_", own)

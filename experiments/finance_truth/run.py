@@ -105,7 +105,7 @@ def judge(kind: str, seed: int) -> dict[str, Any]:
     value = panel.current["horizon_value"] * np.exp(errors.correction)
     people = panel.current.assign(predicted_value=value, segment="all")
     periods = finance.between(day + dt.timedelta(days=1), day + dt.timedelta(days=AHEAD), "month")
-    *_, draws = finance.draw_ahead(base, people, daily, spread, day, SETTINGS, periods)
+    draws = finance.draw_ahead(base, people, daily, spread, day, SETTINGS, periods).draws
     first = pd.Timestamp(day) - pd.to_timedelta(people["T"], unit="D")
     cohort = dict(zip(first, cohorts(first, 1), strict=True))
     after = revenue_by_cohort(tx)

@@ -22,7 +22,11 @@ def folder(tmp_path_factory):
         "horizon": "26w",
         "output": str(place / "output"),
         "data": {"source": "dataset:cdnow_sample", "currency": "USD", "columns": {"time": "date"}},
-        "forecast": {"origins": 1, "acquisition_cost": 20.0},
+        "forecast": {
+            "origins": 1,
+            "acquisition_cost": 20.0,
+            "scenarios": {"10 % fewer leave": {"churn": -0.1}, "spend up": {"spend": 0.05}},
+        },
         "tracking": {"uri": f"sqlite:///{place / 'mlflow.db'}", "registry": False},
     }
     with pytest.MonkeyPatch.context() as patch:
@@ -70,6 +74,12 @@ def test_the_verb_writes_what_it_prints(folder, told):
     assert "Forecasts from earlier days" in report
     assert "What a new customer costs and brings" in report
     assert "Share of the cohort that orders in a period" in report
+    assert "Against the forecast of everybody" in report
+    assert "What each scenario changes" in report
+    less = next(row for row in told["scenarios"] if row["period"] == "total")
+    assert (less["scenario"], less["meaning"]) == ("10 % fewer leave", "everybody: rate of leaving -10 %")
+    assert 0 < less["low_80"] < less["difference"] < less["high_80"]
+    assert len(pd.read_csv(to / "scenarios.csv")) == len(told["scenarios"]) == 6
     curves = pd.DataFrame(told["cohort_curves"])
     ends = curves[curves["state"] == "actual"].groupby("cohort")["cumulative_revenue"].last()
     assert ends.sum() == pytest.approx(run.customers["past_revenue"].sum())
@@ -97,7 +107,7 @@ def test_the_workbook_holds_numbers_as_numbers(folder, told):
     sheets = ET.fromstring(book.read("xl/workbook.xml")).findall(".//m:sheet", spaces)
     assert [one.get("name") for one in sheets] == [
         *("What is in it", "Known customers", "By cohort", "By segment", "New customers", "Everybody"),
-        *("What came", "Cohorts over time", "Payback", "Bridge", "Backtest", "Backtest by week"),
+        *("What came", "Cohorts over time", "Payback", "Scenarios", "Bridge", "Backtest", "Backtest by week"),
     ]
     cells = ET.fromstring(book.read("xl/worksheets/sheet2.xml")).findall(".//m:c", spaces)
     numbers = [float(c.find("m:v", spaces).text) for c in cells if c.get("t") != "s"]
@@ -132,6 +142,10 @@ def test_forecasts_of_runs_compare_in_mlflow(folder, told):
     metrics = client.get_run(published.run_id).data.metrics
     assert metrics["forecast_revenue"] == pytest.approx(told["facts"]["total"]["revenue"])
     assert 0 < metrics["forecast_mape_13w"] < 1
+    more = told["scenarios"][-1]["difference"]
+    assert more == pytest.approx(0.05 * told["facts"]["everybody"]["revenue"])
+    assert metrics["forecast_scenario/spend up/difference"] == pytest.approx(more)
+    assert "forecast_scenario/10 _ fewer leave/low_80" in metrics
     assert metrics["forecast_value_to_cost"] == pytest.approx(told["payback"][0]["value_to_cost"])
     assert metrics["forecast_low_80"] < metrics["forecast_revenue"] < metrics["forecast_high_80"]
 
