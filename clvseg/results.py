@@ -34,7 +34,7 @@ _BOOSTING = re.compile(r"^[ \t]*\[(?:value|churn)\.boosting\].*?(?=^[ \t]*\[|\Z)
 
 
 _PUBLISHED = "published.json"
-_FINANCE_CHARTS = ("forecast", "cohort_curves", "tracking")
+_FINANCE_CHARTS = ("forecast", "cohort_curves", "equity_steps", "scenarios", "tracking")
 _FORECAST_TABLES = ("forecast", "forecast_history", "findings", *FINANCE)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -107,18 +108,15 @@ def equity_steps(
     earlier = _revalued(before, settings)
     lines = _lines(people, before, own, earlier["now"], as_of)
     revalued = (earlier["now"] - earlier["then"]).rename("equity").rename_axis("segment").reset_index()
-    lines = pd.concat([revalued.assign(step="settings"), lines])
-    segments = lines[lines["whole"].ne(True)]
-    sums = segments.pivot_table("equity", "segment", "step", aggfunc="sum", fill_value=0)
+    lines = pd.concat([revalued.assign(step="settings", whole=None), lines])
+    each = lines[lines["whole"].ne(True)].groupby(["segment", "step"])["equity"].sum().to_dict()
     names = [name for name in own.index if name != EVERYBODY]
     names += sorted(set(earlier.index) - set(names))
-    parts = [
-        _rows(
-            name, earlier["then"].get(name, 0.0), own.get(name, 0.0), sums.get(name, pd.Series(dtype=float))
-        )
-        for name in names
-    ]
-    whole = lines[lines["whole"].ne(False)].groupby("step")["equity"].sum()
+    parts = []
+    for name in names:
+        steps = {step: each.get((name, step), 0.0) for step in _MEANINGS}
+        parts.append(_rows(name, earlier["then"].get(name, 0.0), own.get(name, 0.0), steps))
+    whole: Any = lines[lines["whole"].ne(False)].groupby("step")["equity"].sum().to_dict()
     parts.append(_rows(EVERYBODY, earlier["then"].sum(), own[EVERYBODY], whole))
     return EQUITY_STEPS.conform(pd.concat(parts, ignore_index=True))
 
@@ -169,7 +167,7 @@ _MEANINGS = {
 }
 
 
-def _rows(segment: str, then: float, now: float, steps: pd.Series) -> pd.DataFrame:
+def _rows(segment: str, then: float, now: float, steps: dict[str, float]) -> pd.DataFrame:
     """The steps of one segment, to the cent; what rounding leaves goes to the largest."""
     start, goal = round(float(then), 2), round(float(now), 2)
     cents = {name: round(float(steps.get(name, 0.0)), 2) for name in _MEANINGS}

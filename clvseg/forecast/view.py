@@ -16,6 +16,7 @@ from clvseg.config import Settings, parse_duration
 from clvseg.forecast.clock import learn_season, season_draws
 from clvseg.forecast.coming import Coming, expect_coming
 from clvseg.forecast.curves import ALL, Came, channel_shares, cohort_curves, payback
+from clvseg.forecast.equity import equity_table
 from clvseg.forecast.errors import Spread, parameter_draws
 from clvseg.forecast.existing import DRAWS, Cells, Draws, expect, simulate
 from clvseg.forecast.money import basis, discount, ends_of, net_share, with_total
@@ -200,7 +201,13 @@ def look_ahead(
     table = forecast_table(draws, cells, coming, periods, as_of, settings)
     what_if = scenario_table(draws, cells, coming, found.kept, newcomers, periods, as_of, settings)
     before = history(daily, as_of, asked.periods, asked.fiscal_year_start)
-    told = Forecast(table, before, _facts(table, settings, as_of, currency, spread, past), scenarios=what_if)
+    told = Forecast(
+        table,
+        before,
+        _facts(table, settings, as_of, currency, spread, past),
+        equity=equity_table(draws, cells, periods, as_of, settings),
+        scenarios=what_if,
+    )
     if came is None:
         return told
     rows = came.named(asked.fiscal_year_start)

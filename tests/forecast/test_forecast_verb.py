@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 import clvseg
+from clvseg import workflow
 from clvseg.config import Settings
 from clvseg.data.datasets import load_dataset
 from clvseg.frames import BACKTEST, FORECAST, FORECAST_HISTORY
@@ -107,7 +108,8 @@ def test_the_workbook_holds_numbers_as_numbers(folder, told):
     sheets = ET.fromstring(book.read("xl/workbook.xml")).findall(".//m:sheet", spaces)
     assert [one.get("name") for one in sheets] == [
         *("What is in it", "Known customers", "By cohort", "By segment", "New customers", "Everybody"),
-        *("What came", "Cohorts over time", "Payback", "Scenarios", "Bridge", "Backtest", "Backtest by week"),
+        *("What came", "Cohorts over time", "Payback", "Customer equity", "Scenarios"),
+        *("Bridge", "Backtest", "Backtest by week"),
     ]
     cells = ET.fromstring(book.read("xl/worksheets/sheet2.xml")).findall(".//m:c", spaces)
     numbers = [float(c.find("m:v", spaces).text) for c in cells if c.get("t") != "s"]
@@ -148,6 +150,20 @@ def test_forecasts_of_runs_compare_in_mlflow(folder, told):
     assert "forecast_scenario/10 _ fewer leave/low_80" in metrics
     assert metrics["forecast_value_to_cost"] == pytest.approx(told["payback"][0]["value_to_cost"])
     assert metrics["forecast_low_80"] < metrics["forecast_revenue"] < metrics["forecast_high_80"]
+
+
+def test_scenarios_of_another_file_need_no_new_fit(folder, cli, tmp_path):
+    _, published = folder
+    settings = tmp_path / "asked.toml"
+    settings.write_text('[forecast.scenarios."all leave"]\nchurn = 9.0\n[forecast]\nperiods = "quarter"\n')
+    run = Run.load(published.folder)
+    found = workflow.forecast(run, settings=Settings.read(settings).forecast)
+    assert found.scenarios["scenario"].unique().tolist() == ["all leave"]
+    assert (found.scenarios["difference"] < 0).all()
+    settings.write_text('[forecast.scenarios."x"]\nsegment = "Champion"\nchurn = -0.1\n')
+    told = cli("forecast", published.folder, "--config", settings)
+    assert told.code == 2
+    assert "did you mean Champions?" in told.err
 
 
 def test_other_transactions_are_refused(folder, cli, tmp_path):
