@@ -116,7 +116,7 @@ class ColumnSettings(_Section):
     category: ColumnName | None = Field(None, description="product category")
     channel: ColumnName | None = Field(None, description="sales channel, shop or country")
     currency: ColumnName | None = Field(
-        None, description="currency code of the line; must be the same everywhere"
+        None, description="currency code of the line; the same everywhere, unless there are rates"
     )
 
     @model_validator(mode="after")
@@ -151,7 +151,12 @@ class DataSettings(_Section):
         description='what the engine may hold in memory, like "4GB"; default: 80 % of the machine\'s',
     )
     columns: ColumnSettings = ColumnSettings()
-    currency: str | None = Field(None, description="currency code, for the report")
+    currency: str | None = Field(
+        None, description="currency code, for the report; that which rates convert to"
+    )
+    rates: str | None = Field(
+        None, description="CSV file that converts amounts of other currencies (currency, rate; from: a day)"
+    )
     timezone: str = Field("UTC", description="time zone in which a day begins and ends")
     date_format: str | None = Field(
         None, description="strptime format of a text time column; default: detected"
@@ -178,6 +183,8 @@ class DataSettings(_Section):
             raise ValueError("the URL of a database is set as database, with table or query beside it")
         if self.source is not None and self.query is not None:
             raise ValueError("give source or query, not both")
+        if self.rates is not None and (self.currency is None or self.columns.currency is None):
+            raise ValueError("rates need beside them currency, to convert to, and the column currency")
         if self.spark_master is not None and self.engine != "spark":
             raise ValueError('spark_master needs engine = "spark" beside it')
         if self.memory_limit is not None and self.engine == "spark":
@@ -564,7 +571,7 @@ class Settings(_Section):
             )
 
         data = self.data.model_copy(
-            update={"source": root(self.data.source), "database": root(self.data.database)}
+            update={name: root(getattr(self.data, name)) for name in ("source", "database", "rates")}
         )
         attributes = {
             name: one.model_copy(update={"source": root(one.source)})

@@ -10,6 +10,7 @@ from clvseg.config import DataSettings
 from clvseg.data import queries
 from clvseg.data.engines.engine import Engine, name
 from clvseg.data.numbers import NumberReading, read_numbers
+from clvseg.data.rates import rates_hash, read_rates
 from clvseg.data.sources import Source
 from clvseg.data.times import TimeReading, read_times
 from clvseg.errors import DataError, MissingColumnsError
@@ -75,17 +76,24 @@ def clean(source: Source, settings: DataSettings, earlier: Mapping[str, Any] | N
     numbers = _numbers(source, roles, known.get("number_forms", {}))
     profile["number_forms"] = {role: reading.form for role, reading in numbers.items()}
     table = "(SELECT DISTINCT * FROM raw)" if profile["duplicates_dropped"] else "raw"
+    converted = settings.rates is not None
+    if settings.rates is not None:
+        rates = read_rates(settings.rates, settings.currency or "")
+        engine.register("read the rates", "rates", rates)
+        profile["rates"] = rates_hash(settings.rates)
     engine.run(
         "read customers, days and amounts",
-        queries.parsed_lines(table, customer, times.sql, _amount(numbers), _extras(roles, numbers)),
+        queries.parsed_lines(
+            table, customer, times.sql, _amount(numbers), _extras(roles, numbers), converted
+        ),
         (settings.zero_amounts == "drop", settings.refunds == "drop", _tomorrow()),
     )
     profile |= _line_counts(source, roles)
     profile |= engine.row("compare the customer ids", queries.padded_customers(profile["customer_type"]))
     _check_dates(source, roles["time"], times, profile)
-    profile["currency"] = _currency(source, settings)
+    profile |= _currency(source, settings)
     engine.run("keep the good lines", queries.lines(sorted(_extra_names(roles))))
-    for table in ("parsed", "raw", "given"):
+    for table in ("parsed", "raw", "given", "rates"):
         engine.drop(table)
     profile |= _purchases(source, settings, profile, earlier is None)
     return profile
@@ -249,17 +257,36 @@ def _check_dates(source: Source, column: str, times: TimeReading, profile: dict[
     )
 
 
-def _currency(source: Source, settings: DataSettings) -> str | None:
+def _currency(source: Source, settings: DataSettings) -> dict[str, Any]:
+    """Currency of the amounts, and how many lines were converted into it."""
     if source.columns.currency is None:
-        return settings.currency
+        return {"currency": settings.currency}
+    place = f"{source.name}: column '{source.columns.currency}'"
+    if settings.rates is not None:
+        lacking = source.engine.rows("look for lines without a rate", queries.UNRATED)
+        if lacking:
+            listed = (
+                f"{row['currency']} ({row['lines']:,} lines, {row['first']} to {row['last']})"
+                for row in lacking[:5]
+            )
+            raise DataError(
+                f"{place} holds currencies, or days of them, without a rate.",
+                found=", ".join(listed) + ".",
+                hint=f"add them to {settings.rates}, or begin their first rate earlier.",
+            )
     rows = source.engine.rows("count the currencies", queries.CURRENCIES)
+    if settings.rates is not None:
+        own = (settings.currency or "").upper()
+        others = sum(row["lines"] for row in rows if row["currency"] != own)
+        return {"currency": settings.currency, "converted_lines": others}
     if len(rows) > 1:
         raise DataError(
-            f"{source.name}: column '{source.columns.currency}' holds {len(rows)} currencies.",
+            f"{place} holds {len(rows)} currencies.",
             found=", ".join(f"{row['currency']} ({row['lines']:,} lines)" for row in rows[:5]) + ".",
-            hint="convert the amounts to one currency first, or run one currency at a time.",
+            hint="set under [data] the currency to convert to, and rates, a file with the rate of each; "
+            "or run one currency at a time.",
         )
-    return str(rows[0]["currency"]) if rows else settings.currency
+    return {"currency": str(rows[0]["currency"]) if rows else settings.currency}
 
 
 # Why lines are left out: key of the profile, words.

@@ -25,22 +25,33 @@ def date(day: dt.date) -> str:
 
 
 def parsed_lines(
-    table: str, customer: str, day: str, amount: tuple[str, str], extras: Mapping[str, str]
+    table: str,
+    customer: str,
+    day: str,
+    amount: tuple[str, str],
+    extras: Mapping[str, str],
+    converted: bool,
 ) -> str:
     """Make ``parsed``: each line read, with the reason why it is kept or left out.
 
-    Its parameters: drop zero amounts, drop refunds, latest plausible day.
+    Its parameters: drop zero amounts, drop refunds, latest plausible day. Amounts to be `converted` are
+    multiplied by their rate in ``rates`` (code, begin, until, rate).
     """
     more = "".join(f", {sql} AS {column}" for column, sql in sorted(extras.items()))
     names = "".join(f", {column}" for column in sorted(extras))
+    rated = "as_read"
+    if converted:
+        rated = "as_read LEFT JOIN rates ON currency = code AND day >= begin AND day < until"
+    rate, money = ("rate", "money * coalesce(rate, 1.0)") if converted else ("1.0", "money")
     return f"""
     CREATE TEMP TABLE parsed AS
     WITH as_read AS (
         SELECT {customer} AS customer_id, {day} AS day, {amount[0]} AS money, {amount[1]} AS price{more}
         FROM {table}
     ), exact AS (
-        SELECT customer_id, day, price, money, TRY_CAST(money AS DECIMAL(18, 4)) AS amount{names}
-        FROM as_read
+        SELECT customer_id, day, price, money, {rate} AS rate,
+               TRY_CAST({money} AS DECIMAL(18, 4)) AS amount{names}
+        FROM {rated}
     )
     SELECT customer_id, day, amount{names}, amount = 0 AND money <> 0 AS rounded_away, CASE
         WHEN customer_id IS NULL THEN 'no customer'
@@ -50,6 +61,7 @@ def parsed_lines(
         WHEN price < 0 THEN 'negative price'
         WHEN amount = 0 AND $1 THEN 'zero dropped'
         WHEN amount < 0 AND $2 THEN 'refund dropped'
+        WHEN rate IS NULL THEN 'no rate'
         ELSE 'kept' END AS reason
     FROM exact
     """
@@ -73,6 +85,13 @@ def padded_customers(kind: str) -> str:
     FROM parsed WHERE reason = 'kept'
     """
 
+
+# Currencies, or days of them, of which no rate is known.
+UNRATED = """
+SELECT coalesce(nullif(currency, ''), '(empty)') AS currency, count(*) AS lines,
+       min(day) AS first, max(day) AS last
+FROM parsed WHERE reason = 'no rate' GROUP BY 1 ORDER BY lines DESC, currency
+"""
 
 CURRENCIES = """
 SELECT currency, count(*) AS lines FROM parsed

@@ -53,6 +53,8 @@ def basis(settings: Settings) -> str:
     returns = f"{asked.returns:.4g} of it is expected back" if asked.returns else "no later returns expected"
     source = "the plan of acquisition" if asked.acquisition else "ETS on weekly acquisition so far"
     same_day = "net of refunds of the same day" if settings.data.refunds == "net" else "refunds left out"
+    if settings.data.rates is not None:
+        same_day += f", other currencies converted to {settings.data.currency} by the rates given"
     return (
         f"Revenue as in the data, {same_day}; {tax}, {returns}: "
         f"net_revenue is {net_share(asked):.4g} of revenue. margin is {value.margin:.4g} of net_revenue, "

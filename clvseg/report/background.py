@@ -28,6 +28,7 @@ COUNTS = {
     "implausible_dates": "Lines with an implausible date, dropped",
     "missing_amounts": "Lines without an amount, dropped",
     "negative_prices": "Lines with a price below zero, dropped",
+    "converted_lines": "Lines converted from another currency",
     "zero_lines": "Lines that cost nothing",
     "zero_lines_dropped": "Lines that cost nothing, dropped",
     "refund_lines": "Refund lines",
