@@ -355,7 +355,7 @@ def forecast(
     asked = results.forecast_settings(of, changes)
     with _progress() as step:
         found = workflow.forecast(loaded, source, settings=asked, test=backtest, progress=step)
-        to = results.publish_forecast(run, found, progress=step)
+        to = results.publish_forecast(loaded, found, progress=step)
     if as_json:
         tables = {"forecast": records(found.table), "history": records(found.history)}
         tables |= {name: records(getattr(found, name)) for name in FINANCE if name != "backtest_weeks"}

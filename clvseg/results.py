@@ -275,13 +275,13 @@ def forecast_settings(settings: Settings, changes: dict[str, str | None]) -> For
     return Settings.make({"forecast": asked}, name="the forecast").forecast
 
 
-def publish_forecast(folder: Path, found: Forecast, *, progress: Callable[[str], None] = _silent) -> Path:
+def publish_forecast(run: Run, found: Forecast, *, progress: Callable[[str], None] = _silent) -> Path:
     """Write a forecast into the folder of its run, its report and its MLflow run.
 
     Parameters
     ----------
-    folder : Path
-        Of a saved run.
+    run : Run
+        From :meth:`clvseg.run.Run.load`.
     found : Forecast
         From :func:`clvseg.workflow.forecast`.
     progress : callable, optional
@@ -306,7 +306,8 @@ def publish_forecast(folder: Path, found: Forecast, *, progress: Callable[[str],
     from clvseg.report import write_charts, write_report
 
     progress("Writing tables, workbook and report")
-    run = Run.load(folder)
+    folder = run.folder
+    assert folder is not None
     codes = set(found.findings["code"])
     findings = pd.concat([run.findings[~run.findings["code"].isin(codes)], found.findings])
     run = dataclasses.replace(

@@ -38,7 +38,8 @@ def _score(folder, to, log="dataset:cdnow_sample", since=None):
 def _forecast(folder):
     from clvseg import results
 
-    results.publish_forecast(Path(folder), workflow.forecast(Run.load(folder)))
+    run = Run.load(folder)
+    results.publish_forecast(run, workflow.forecast(run))
 
 
 VERBS = {"publish": _publish, "log": _log, "score": _score, "forecast": _forecast}

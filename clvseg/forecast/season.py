@@ -79,7 +79,7 @@ def month_effects(ratio: FloatArray, expected: FloatArray, month: NDArray[np.int
 
         def covariance(log_sd: FloatArray, own: FloatArray = own) -> FloatArray:
             season, scatter, lag, chance = _natural(log_sd)
-            return season**2 * same + scatter**2 * lag**gap + chance * own
+            return season**2 * same + scatter**2 * (lag**weeks)[gap] + chance * own
 
         def deviance(log_sd: FloatArray, response: FloatArray = response) -> float:
             season, scatter, _, _ = _natural(log_sd)

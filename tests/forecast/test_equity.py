@@ -107,7 +107,7 @@ def two_dates(tmp_path_factory):
     for day in ("1998-03-31", "1998-06-30"):
         published = clvseg.publish(clvseg.fit(Settings.make({**asked, "as_of": day})))
         run = Run.load(published.folder)
-        results.publish_forecast(run.folder, workflow.forecast(run))
+        results.publish_forecast(run, workflow.forecast(run))
         runs.append(Run.load(run.folder))
     return runs
 
