@@ -32,9 +32,14 @@ _WORDS = {
     "quantity": "quantity qty units pieces menge",
     "price": "unitprice price preis",
     "channel": "channel kanal storeid store shop country region",
-    "currency": "currency currencycode",
+    "currency": "currency currencycode wahrung waehrung devise moneda valuta",
 }
 _NUMBER = re.compile(r"INT|DOUBLE|FLOAT|DECIMAL", re.IGNORECASE)
+
+
+def _ascii(word: str) -> str:
+    """A word without accents and umlauts' dots."""
+    return unicodedata.normalize("NFKD", word).encode("ascii", "ignore").decode()
 
 
 def guess_columns(types: Mapping[str, str]) -> dict[str, str]:
@@ -75,7 +80,7 @@ def guess_columns(types: Mapping[str, str]) -> dict[str, str]:
 
 def _rank(name: str, words: list[str]) -> tuple[int, int] | None:
     """Return how well a name fits: the whole name, then one of its words, then its beginning or end."""
-    parts = [part.casefold() for part in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name)]
+    parts = [part.casefold() for part in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", _ascii(name))]
     whole = "".join(parts)
     if whole in words:
         return 0, words.index(whole)
@@ -150,8 +155,7 @@ def write_settings(source: str | Path, to: Path, table: str | None = None) -> No
         numbers = _numeric(opened, set(guess.values()))
         guess |= {"amount": numbers[0]} if len(numbers) == 1 else {}
     place = str(source) if is_url(str(source)) else os.path.relpath(source, to.parent)
-    plain = unicodedata.normalize("NFKD", table or Path(source).stem).encode("ascii", "ignore").decode()
-    name = re.sub(r"[^A-Za-z0-9]+", "-", plain).strip("-") or "clvseg"
+    name = re.sub(r"[^A-Za-z0-9]+", "-", _ascii(table or Path(source).stem)).strip("-") or "clvseg"
     lines = [
         f"name = {json.dumps(name)}",
         'horizon = "26w"    # how far to look ahead: d, w, m or y',
@@ -162,7 +166,10 @@ def write_settings(source: str | Path, to: Path, table: str | None = None) -> No
     lines.append(f"{kind} = {json.dumps(place, ensure_ascii=False)}")
     if table is not None:
         lines.append(f"table = {json.dumps(table, ensure_ascii=False)}")
-    lines += ['# currency = "EUR"', "", "[data.columns]"]
+    lines.append('# currency = "EUR"')
+    if "currency" in guess:
+        lines.append('# rates = "rates.csv"    # where there are several: currency, rate, from')
+    lines += ["", "[data.columns]"]
     for part in ColumnSettings.model_fields:
         if part in guess:
             lines.append(f"{part} = {json.dumps(guess[part], ensure_ascii=False)}")

@@ -33,8 +33,8 @@ from clvseg.data.guess import guess_columns, write_settings
             {"customer": "household_id", "time": "transaction_timestamp", "amount": "sales_value"},
         ),
         (
-            dict.fromkeys(("Kunde", "Datum", "Umsatz"), "VARCHAR"),
-            {"customer": "Kunde", "time": "Datum", "amount": "Umsatz"},
+            dict.fromkeys(("Kunde", "Datum", "Umsatz", "Währung"), "VARCHAR"),
+            {"customer": "Kunde", "time": "Datum", "amount": "Umsatz", "currency": "Währung"},
         ),
         ({"customer": "VARCHAR", "revenue": "VARCHAR", "n": "DOUBLE"}, {"customer": "customer"}),
         ({"a": "VARCHAR", "b": "DATE"}, {}),
