@@ -191,14 +191,21 @@ def _equity_table(run: Run) -> Table:
 
 
 def _equity_steps(run: Run) -> Table:
-    """What changed customer equity since an earlier run, by segment."""
+    """What changed customer equity since an earlier run, one row per segment."""
+    steps = list(dict.fromkeys(run.equity_steps["step"]))
+    steps = ["before", *sorted(set(steps) - {"before", "now"}, key=steps.index), "now"]
+    money = run.equity_steps.groupby(["segment", "step"])["equity"].sum().to_dict()
     lines = tuple(
-        (Cell(row.segment), Cell(row.step), Cell(f"{row.equity:,.2f}"), Cell(words.sentence(row.meaning)))
-        for row in rows(run.equity_steps)
+        (Cell(name), *(Cell(f"{money[name, step]:,.0f}" if (name, step) in money else "") for step in steps))
+        for name in dict.fromkeys(run.equity_steps["segment"])
     )
-    title = f"What changed it since {words.day(run.facts['forecast']['equity_since']['as_of'])}"
-    columns = ("Segment", "Step", f"Equity, {unit(run)}", "What it is")
-    return Table("equity_steps", title, columns, lines, words=2)
+    title = f"What changed it since {words.day(run.facts['forecast']['equity_since']['as_of'])}, {unit(run)}"
+    note = (
+        "Ordered since, no order since: customers of both days, expected to bring more or less than then. "
+        "Who moved between segments comes into one at today's worth and goes out of the other at the former."
+    )
+    columns = ("Segment", *(step.capitalize() for step in steps))
+    return Table("equity_steps", title, columns, lines, note=note)
 
 
 def _scenario_table(run: Run) -> Table:

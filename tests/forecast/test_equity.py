@@ -139,7 +139,7 @@ def test_two_runs_of_one_business(two_dates):
     assert mine["no order since"] < 0 < mine["ordered since"]
     report = (second.folder / "report.html").read_text(encoding="utf-8")
     assert "Customer equity since" in report
-    assert "Those who have not" in report
+    assert "Who moved between segments" in report
 
 
 @pytest.mark.slow
