@@ -1,6 +1,6 @@
-"""Forecasts of revenue against what came: CDNOW, Complete Journey, known truth; a million customers.
+"""Forecasts of revenue against what came: CDNOW, Complete Journey, known truth.
 
-python experiments/finance_cdnow/run.py [answer | cdnow | origins | journey | truth | million] ...
+python experiments/finance_cdnow/run.py [answer | cdnow | origins | journey | truth] ...
 
 "answer" reads the forecast in ``output/latest`` beside this file; README.md has the commands that make it.
 """
@@ -8,9 +8,7 @@ python experiments/finance_cdnow/run.py [answer | cdnow | origins | journey | tr
 from __future__ import annotations
 
 import datetime as dt
-import resource
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -162,37 +160,8 @@ def truth(sets: int = 200) -> None:
         print(f"| {name} % | {np.mean(flags):.1%} | {len(flags)} |")
 
 
-def million() -> None:
-    """A million customers, 36 months, twelve cohorts and eight segments."""
-    lines = simulate_transactions(
-        1_000_000, purchases="pareto_nbd", days=1_095, acquisition_days=1_000, seed=1
-    )
-    tx = Transactions.read(lines)
-    del lines
-    people = customer_features(tx, tx.last_day)
-    sample = people.iloc[:: len(people) // 100_000]
-    base = ModelBase.fit(sample, value_fitter(ValueSettings()), 364, 364)
-    people = people[["frequency", "recency", "T", "monetary_value", "orders", "mean_spend"]].copy()
-    value = base.value_model.expected_purchases(people, 364) * base.expected_spend(people)
-    people = people.assign(
-        predicted_value=value, segment=[f"segment {code}" for code in np.arange(len(people)) % 8]
-    )
-    daily = revenue_by_cohort(tx)
-    settings = Settings.make({"horizon": "3y", "forecast": {"periods": "month"}})
-    spread = Spread(0.1, 364, 0.05, 0.05, True)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    start, own = time.perf_counter(), time.process_time()
-    finance.look_ahead(base, people, daily, spread, tx.last_day, settings)
-    seconds, used = time.perf_counter() - start, time.process_time() - own
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(
-        f"{len(people):,} customers: {seconds:.1f} s, {used:.1f} s of them at work; "
-        f"peak {before:.1f} GB before, {after:.1f} GB after"
-    )
-
-
 STUDIES: dict[str, Callable[[], None]] = {
-    one.__name__: one for one in (answer, cdnow, origins, journey, truth, million)
+    one.__name__: one for one in (answer, cdnow, origins, journey, truth)
 }
 
 if __name__ == "__main__":
