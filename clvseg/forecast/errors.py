@@ -17,7 +17,7 @@ from scipy.stats import t as student
 
 from clvseg.boosting import FloatArray
 from clvseg.forecast.clock import Cutoff, errors_on_clock, learn_season
-from clvseg.forecast.past import SEASONS_DAYS, WEEK, Past, share_of_months
+from clvseg.forecast.past import SEASONS_DAYS, WEEK, Past, recent_tracking, share_of_months
 from clvseg.forecast.periods import Periods
 from clvseg.value.hybrid import OriginErrors
 from clvseg.value.intervals import LEVEL, TOTAL_BLIND, total_error
@@ -31,8 +31,11 @@ from clvseg.value.uncertainty import HasParameterDraws
 _UNSEEN_SEASON = 0.15
 # The models are right but for little, or off alike at all cutoffs, or off at each in its own way: the chance
 # of each before anything is seen, and the standard deviations of half-normal priors of what all share and of
-# what each adds. Set on simulated businesses that grow, have a season or lose customers.
-_RIGHT_OR_OFF = ((0.9, 0.02, 0.01), (0.08, 0.3, 0.03), (0.02, 0.05, 0.3))
+# what each adds. Then how much of what is shared shows in the last weeks' tracking, to which the models were
+# fitted, and its standard error in those of a total. Set on simulated businesses that grow, have a season or
+# lose customers.
+_RIGHT_OR_OFF = ((0.9, 0.015, 0.01), (0.08, 0.3, 0.03), (0.02, 0.05, 0.3))
+_SHOWS_IN_TRACKING, _TRACKING_CHANCE, _TRACKING_OFF = 2 / 3, 0.4, 0.3
 _PARAMETER_ROWS = 2_000
 # Customers whose likelihood the posterior is drawn from, at most: with fewer than there are it is wider.
 _POSTERIOR_ROWS = 20_000
@@ -40,6 +43,16 @@ _POSTERIOR_DRAWS = 400
 _STEP = 0.01
 _SMALLEST = 1e-300
 _NORMAL_95 = 3.92
+_QUANTILES = 20_001
+
+
+@dataclass(frozen=True, slots=True)
+class Normal:
+    """One of several normal distributions, and how likely it is."""
+
+    weight: float
+    mean: float
+    sd: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +71,8 @@ class Spread:
         Whether two years of history showed the season.
     shift : float
         What is added to the log of the total, as the models were off at earlier cutoffs.
+    parts : tuple of Normal
+        How the log level is distributed, with mean `shift` and standard deviation `level`; empty: normally.
     """
 
     level: float
@@ -66,10 +81,21 @@ class Spread:
     cohort: float
     season_seen: bool
     shift: float = 0.0
+    parts: tuple[Normal, ...] = ()
 
-    def at(self, days: FloatArray) -> FloatArray:
-        """Standard error of the log level that many days ahead."""
-        return self.level * np.sqrt(np.maximum(days / self.measured_days, 1.0))
+    def draws(self, days: FloatArray, count: int, rng: np.random.Generator) -> FloatArray:
+        """Log level so many days ahead, the shift taken out, shape (count, days).
+
+        Evenly spread over the distribution: the mean of the draws is then nearly that of the distribution.
+        """
+        at = (rng.permutation(count) + 0.5) / count
+        growth = np.sqrt(np.maximum(days / self.measured_days, 1.0))
+        if not self.parts:
+            return self.level * norm.ppf(at)[:, None] * growth
+        weight, mean, sd = np.array([(part.weight, part.mean, part.sd) for part in self.parts]).T
+        values = np.linspace((mean - 6 * sd).min(), (mean + 6 * sd).max(), _QUANTILES)
+        below = norm.cdf((values[:, None] - mean) / sd) @ weight
+        return (np.interp(at, below, values) - self.shift)[:, None] * growth
 
 
 def spread_of(
@@ -107,22 +133,29 @@ def spread_of(
     """
     history = (as_of - daily["first_day"].min().date()).days + 1
     seen, shift = history >= SEASONS_DAYS, 0.0
+    parts: tuple[Normal, ...] = ()
     if seen and cutoffs:
-        past, *_ = learn_season(base, people, daily, as_of)
+        past, own, _ = learn_season(base, people, daily, as_of)
+        tracked = recent_tracking(daily, as_of, own.value_model.purchases_, past, base.inner_days)
         left = errors_on_clock(cutoffs, base, past)
         days = np.array([(as_of - cutoff.day).days for cutoff in cutoffs])
         known, overlap = _known_errors(errors.chance, past, daily, as_of, days, base.inner_days)
-        shift, level = shared_error(left, known, overlap)
+        parts = shared_error(left, known, overlap, tracked)
+        shift, level = _moments(*np.array([(part.weight, part.mean, part.sd) for part in parts]).T)
     elif not errors.purchases:
         level = TOTAL_BLIND
     else:
         few = student.ppf((1 + LEVEL) / 2, max(len(errors.purchases) - 1, 1)) / norm.ppf((1 + LEVEL) / 2)
         level = max(total_error(errors) * float(few), _UNSEEN_SEASON)
-    return Spread(level, base.inner_days, groups.get("segment", 0.0), groups.get("cohort", 0.0), seen, shift)
+    return Spread(
+        level, base.inner_days, groups.get("segment", 0.0), groups.get("cohort", 0.0), seen, shift, parts
+    )
 
 
-def shared_error(left: FloatArray, known: FloatArray, overlap: FloatArray) -> tuple[float, float]:
-    """Mean and standard deviation of the next log error, learned from earlier ones.
+def shared_error(
+    left: FloatArray, known: FloatArray, overlap: FloatArray, tracked: float
+) -> tuple[Normal, ...]:
+    """Distribution of the next log error, learned from earlier ones and from the tracking of the last weeks.
 
     Each error is a part that all share, a part of its own (windows that overlap share it by as much), and
     what is `known` of chance. The standard deviations of both parts have priors that are mixtures of
@@ -131,36 +164,62 @@ def shared_error(left: FloatArray, known: FloatArray, overlap: FloatArray) -> tu
     Parameters
     ----------
     left : ndarray, shape (cutoffs,)
-        Log of actual over expected, the season taken out.
+        Log of actual over expected, the season taken out; the newest first.
     known : ndarray, shape (cutoffs, cutoffs)
         Covariance of `left` by chance, scatter and the season's uncertainty.
     overlap : ndarray, shape (cutoffs, cutoffs)
         Share of days that two windows have in common; 1 on the diagonal.
+    tracked : float
+        From :func:`clvseg.forecast.past.recent_tracking`.
+
+    Returns
+    -------
+    tuple of Normal
+        One for each way of being right or off.
 
     Examples
     --------
-    >>> alike, unlike = np.full(4, 0.2), np.array([0.2, -0.2, 0.2, -0.2])
-    >>> [[round(value, 2) + 0.0 for value in shared_error(off, 0.02**2 * np.eye(4), np.eye(4))]
-    ...  for off in (alike, unlike)]
-    [[0.2, 0.02], [0.0, 0.27]]
+    >>> alike, unlike = np.full(4, 0.15), np.array([0.15, -0.15, 0.15, -0.15])
+    >>> for off, tracked in ((alike, 0.1), (unlike, 0.0)):
+    ...     found = shared_error(off, 0.02**2 * np.eye(4), np.eye(4), tracked)
+    ...     likeliest = max(found, key=lambda part: part.weight)
+    ...     print(f"{likeliest.mean:.2f} {likeliest.sd:.2f}")
+    0.15 0.02
+    0.00 0.19
     """
     grid = np.linspace(0.05, 3.0, 16)
-    logs, means, variances = [], [], []
+    count = len(left)
+    seen, sees = np.append(left, tracked), np.append(np.ones(count), _SHOWS_IN_TRACKING)
+    chance, apart = np.zeros((2, count + 1, count + 1))
+    chance[:count, :count], apart[:count, :count] = known, overlap
+    chance[count, count] = _TRACKING_CHANCE**2 * known[0, 0]
+    parts = []
     for probability, of_shared, of_own in _RIGHT_OR_OFF:
+        logs, means, variances = [], [], []
         for at_shared, at_own in product(grid, grid):
             shared, own = of_shared * at_shared, of_own * at_own
-            covariance = known + shared**2 + own**2 * overlap
-            weighed, pull = np.linalg.solve(
-                covariance, np.column_stack([left, np.full(len(left), shared**2)])
-            ).T
-            misfit = left @ weighed + np.linalg.slogdet(covariance)[1] + at_shared**2 + at_own**2
+            covariance = chance + shared**2 * np.outer(sees, sees) + own**2 * apart
+            covariance[count, count] += _TRACKING_OFF**2 * (shared**2 + own**2)
+            weighed, pull = np.linalg.solve(covariance, np.column_stack([seen, shared**2 * sees])).T
+            misfit = seen @ weighed + np.linalg.slogdet(covariance)[1] + at_shared**2 + at_own**2
             logs.append(np.log(probability) - 0.5 * misfit)
-            means.append(pull @ left)
-            variances.append(shared**2 - shared**2 * pull.sum() + own**2)
-    weight = np.exp(np.array(logs) - max(logs))
-    weight /= weight.sum()
-    mean = float(weight @ means)
-    return mean, float(np.sqrt(weight @ (np.array(variances) + (np.array(means) - mean) ** 2)))
+            means.append(pull @ seen)
+            variances.append(shared**2 - shared**2 * (pull @ sees) + own**2)
+        parts.append((np.array(logs), np.array(means), np.sqrt(variances)))
+    most = max(logs.max() for logs, *_ in parts)
+    weights = [np.exp(logs - most) for logs, *_ in parts]
+    whole = sum(weight.sum() for weight in weights)
+    return tuple(
+        Normal(float(weight.sum() / whole), *_moments(weight / weight.sum(), means, sds))
+        for weight, (_, means, sds) in zip(weights, parts, strict=True)
+        if weight.sum() > 0
+    )
+
+
+def _moments(weight: FloatArray, mean: FloatArray, sd: FloatArray) -> tuple[float, float]:
+    """Mean and standard deviation of a mixture."""
+    whole = float(weight @ mean)
+    return whole, float(np.sqrt(weight @ (sd**2 + (mean - whole) ** 2)))
 
 
 def _known_errors(
@@ -251,12 +310,9 @@ def level_draws(
         Median exp(shift) but for the weeks' scatter, whose mean is 1: errors of levels are as likely
         upwards as downwards on the log scale, so that their mean lies above 1.
     """
-    draws = len(parameters)
-    # Evenly spread over the distribution: the mean of draws is then nearly that of the distribution.
-    steps = norm.ppf((rng.permutation(draws) + 0.5) / draws)
-    level = steps[:, None] * spread.at(days)
-    raw = np.exp(level + parameters) * _scatter(past, days, draws, rng)
-    mean = np.exp(spread.shift + spread.at(days) ** 2 / 2)
+    level = spread.draws(days, len(parameters), rng)
+    raw = np.exp(level + parameters) * _scatter(past, days, len(parameters), rng)
+    mean = np.exp(spread.shift) * np.exp(level).mean(axis=0)
     return raw * (mean / raw.mean(axis=0))
 
 

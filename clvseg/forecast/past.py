@@ -177,6 +177,19 @@ def weekly_tracking(
     )
 
 
+def recent_tracking(
+    daily: pd.DataFrame, as_of: dt.date, model: PurchaseModel, clock: Past, days: int
+) -> float:
+    """Log of the last weeks' repeat purchases, the season taken out, over what the model expects of them.
+
+    The weeks of so many days are looked at; `model` and `clock` as for :func:`weekly_tracking`.
+    """
+    weeks = weekly_tracking(daily, as_of, model, clock).tail(-(-days // WEEK))
+    season = np.exp(clock.season)[pd.DatetimeIndex(weeks["middle"]).month - 1] if clock.season else 1.0
+    came = float((weeks["purchases"] / season).sum())
+    return float(np.log(max(came, 1.0) / max(float(weeks["expected"].sum()), 1.0)))
+
+
 def expected_by_age(model: PurchaseModel, ages: FloatArray, churn: float = 1.0) -> FloatArray:
     """Repeat purchases of a new customer by an age; between whole weeks along a straight line.
 

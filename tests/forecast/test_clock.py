@@ -12,7 +12,7 @@ from clvseg.data.simulate import simulate_transactions
 from clvseg.data.summary import outcomes, revenue_by_cohort
 from clvseg.data.transactions import Transactions
 from clvseg.forecast.clock import errors_on_clock, fit_on_clock
-from clvseg.forecast.past import Past, learn_past
+from clvseg.forecast.past import Past, learn_past, recent_tracking
 from clvseg.forecast.periods import between
 from clvseg.learning import value_fitter
 from clvseg.value.origins import build_panel
@@ -87,3 +87,17 @@ def test_errors_at_earlier_cutoffs_are_small_where_the_model_is_right(seasonal):
     assert np.abs(found).max() < 0.2
     again = errors_on_clock(earlier_cutoffs(known, day, base), base, past)
     np.testing.assert_allclose(again, found)
+
+
+def test_recent_tracking_is_the_log_of_what_came_over_what_is_expected(seasonal):
+    _, day, known, panel, base, past = seasonal
+    own, _ = fit_on_clock(base, panel.current, past, day)
+    daily = revenue_by_cohort(known)
+    found = recent_tracking(daily, day, own.value_model.purchases_, past, 140)
+    assert abs(found) < 0.1
+    lately = (pd.Timestamp(day) - daily["day"]).dt.days < 140
+    halved = daily.assign(purchases=daily["purchases"].where(~lately, daily["purchases"] / 2))
+    there = daily["first_day"] < pd.Timestamp(day) - pd.Timedelta(days=140)
+    assert there[lately].all()  # all were acquired before: halving changes no expectation
+    again = recent_tracking(halved, day, own.value_model.purchases_, past, 140)
+    assert again - found == pytest.approx(np.log(0.5))

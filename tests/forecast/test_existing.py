@@ -12,7 +12,7 @@ from clvseg.data.simulate import simulate_transactions
 from clvseg.data.summary import outcomes
 from clvseg.data.transactions import Transactions
 from clvseg.forecast.coming import Coming
-from clvseg.forecast.errors import Spread, group_error, level_draws, parameter_draws
+from clvseg.forecast.errors import Normal, Spread, group_error, level_draws, parameter_draws
 from clvseg.forecast.existing import expect, simulate
 from clvseg.forecast.past import Past
 from clvseg.forecast.periods import between
@@ -92,7 +92,21 @@ def test_groups_add_up_to_the_total_draw_by_draw(known, cells):
         np.testing.assert_allclose(draws.value[kind].mean(axis=1), draws.mean[kind])
     # The mean over log-normal levels lies above the median; the level grows after 90 days.
     sd = 0.1 * np.sqrt(np.maximum(DAYS / 90, 1))
-    np.testing.assert_allclose(draws.mean["cohort"].sum(axis=0) / cells.mean.sum(axis=0), np.exp(sd**2 / 2))
+    above = draws.mean["cohort"].sum(axis=0) / cells.mean.sum(axis=0)
+    np.testing.assert_allclose(above, np.exp(sd**2 / 2), rtol=1e-3)
+
+
+def test_levels_are_drawn_from_the_ways_of_being_right_or_off():
+    parts = (Normal(0.8, 0.0, 0.01), Normal(0.2, -0.2, 0.05))
+    mean, sd = -0.04, np.sqrt(0.8 * (0.01**2 + 0.04**2) + 0.2 * (0.05**2 + 0.16**2))
+    spread = Spread(float(sd), 90, 0.0, 0.0, True, mean, parts)
+    drawn = spread.draws(np.array([30.0, 90.0, 360.0]), 20_000, np.random.default_rng(0))
+    np.testing.assert_allclose(drawn.mean(axis=0), 0.0, atol=2e-4)
+    np.testing.assert_allclose(drawn.std(axis=0), sd * np.array([1.0, 1.0, 2.0]), rtol=2e-3)
+    # Narrow in the middle, as most of the mixture is; a normal distribution of this sd has 1.28 sd here.
+    low, high = np.quantile(drawn[:, 0] + mean, [0.5, 0.9])
+    assert high - low < 0.5 * 1.28 * sd
+    assert (drawn[:, 0] + mean < -0.1).mean() == pytest.approx(0.2, abs=0.01)
 
 
 def test_the_table_adds_up_and_intervals_are_nested(known, cells):
