@@ -313,7 +313,7 @@ def _purchases(source: Source, settings: DataSettings, lines: dict[str, Any], ne
     has_order, has_quantity = source.columns.order is not None, source.columns.quantity is not None
     engine.run("sum the days", queries.customer_days(has_order, has_quantity))
     profile = engine.row("count the days", queries.DAY_COUNTS)
-    engine.run("list the purchases", queries.PURCHASES)
+    engine.run("list the purchases", queries.purchases("customer_days"))
     engine.drop("customer_days")
     profile |= engine.row("count the purchases", queries.PURCHASE_COUNTS)
     if needed and not profile["purchases"]:

@@ -1,7 +1,8 @@
 """Every SQL text over the cleaned tables, once, in DuckDB's dialect.
 
 Tables: ``lines`` (customer_id, day, amount and the mapped extras) and ``purchases`` (one row per customer and
-day with a purchase: customer_id, day, amount, lines, orders, quantity, refund_lines). Amounts are DECIMAL:
+day with a purchase: customer_id, day, amount, lines, orders, quantity, refund_lines, first_day, gap and
+log_gap). Amounts are DECIMAL:
 sums are exact, so they do not depend on the order in which threads add them.
 """
 
@@ -132,12 +133,24 @@ SELECT count(*) FILTER (WHERE amount <= 0 AND lines > 0 AND refund_lines > 0) AS
 FROM customer_days
 """
 
-PURCHASES = """
-CREATE TEMP TABLE purchases AS
-SELECT customer_id, day, amount, lines, orders, quantity, refund_lines FROM customer_days
-WHERE amount > 0 OR refund_lines = 0
-ORDER BY customer_id, day
-"""
+_PURCHASE = "customer_id, day, amount, lines, orders, quantity, refund_lines"
+
+
+def purchases(days: str) -> str:
+    """Make ``purchases`` of customers' days, or of purchases from several places.
+
+    Each knows the customer's first day, the days since the previous one (``gap``) and their logarithm in
+    millionths: what is asked as of a day needs no sort, and integers add up in any order.
+    """
+    return f"""
+    CREATE TEMP TABLE purchases AS
+    SELECT *, CAST(round(ln(gap) * 1e6) AS INTEGER) AS log_gap
+    FROM (SELECT {_PURCHASE}, min(day) OVER (PARTITION BY customer_id) AS first_day,
+                 date_diff('day', lag(day) OVER (PARTITION BY customer_id ORDER BY day), day) AS gap
+          FROM {days} WHERE amount > 0 OR refund_lines = 0)
+    ORDER BY customer_id, day
+    """
+
 
 PURCHASE_COUNTS = """
 SELECT count(*) AS purchases, count(DISTINCT customer_id) AS customers,
@@ -150,16 +163,8 @@ FROM purchases
 
 
 def customer_summary(as_of: dt.date, until: dt.date) -> str:
-    """Columns of ``frames.SUMMARY`` as of a day, of what was known `until` a day.
-
-    Logarithms are rounded to millionths and summed as integers, so that the sum does not depend on its order.
-    """
+    """Columns of ``frames.SUMMARY`` as of a day, of what was known `until` a day."""
     return f"""
-    WITH known AS (
-        SELECT customer_id, day, amount,
-               date_diff('day', lag(day) OVER (PARTITION BY customer_id ORDER BY day), day) AS gap
-        FROM purchases WHERE day <= {date(until)}
-    )
     SELECT customer_id,
            count(*) - 1 AS frequency,
            date_diff('day', min(day), max(day)) AS recency,
@@ -168,8 +173,8 @@ def customer_summary(as_of: dt.date, until: dt.date) -> str:
                THEN CAST(sum(amount) - min_by(amount, day) AS DOUBLE) / (count(*) - 1)
                ELSE 0.0 END AS monetary_value,
            date_diff('day', max(day), {date(as_of)}) AS since_last,
-           CAST(coalesce(sum(CAST(round(ln(gap) * 1e6) AS BIGINT)), 0) AS DOUBLE) / 1e6 AS log_gaps
-    FROM known GROUP BY customer_id ORDER BY customer_id
+           CAST(coalesce(sum(log_gap), 0) AS DOUBLE) / 1e6 AS log_gaps
+    FROM purchases WHERE day <= {date(until)} GROUP BY customer_id ORDER BY customer_id
     """
 
 
@@ -206,8 +211,7 @@ def revenue_by_week(until: dt.date) -> str:
     SELECT CAST(date_trunc('week', day) AS DATE) AS week, CAST(sum(amount) AS DOUBLE) AS revenue,
            count(*) AS purchases, count(DISTINCT customer_id) AS customers,
            count(*) FILTER (WHERE day = first_day) AS new_customers
-    FROM (SELECT *, min(day) OVER (PARTITION BY customer_id) AS first_day
-          FROM purchases WHERE day <= {date(until)})
+    FROM purchases WHERE day <= {date(until)}
     GROUP BY ALL ORDER BY week
     """
 
@@ -234,7 +238,8 @@ def content_hash(extras: Collection[str], until: dt.date) -> str:
 def purchases_between(after: dt.date, until: dt.date) -> str:
     """Purchases after one day up to another."""
     return f"""
-    SELECT * FROM purchases WHERE day > {date(after)} AND day <= {date(until)} ORDER BY customer_id, day
+    SELECT {_PURCHASE} FROM purchases WHERE day > {date(after)} AND day <= {date(until)}
+    ORDER BY customer_id, day
     """
 
 
@@ -255,8 +260,8 @@ def summed_lines(extras: Collection[str], after: dt.date, until: dt.date) -> str
     """
 
 
-# What is summed over each customer's purchases. Logarithms are rounded to millionths and summed as integers,
-# so that no sum depends on its order. The day that weekends are counted from is a Monday.
+# What is summed over each customer's purchases; logarithms in millionths, as integers. The day that weekends
+# are counted from is a Monday.
 _SUMS = """
     max(age) AS age, min(ago) AS since_last, count(*) AS n, count(gap) AS gaps,
     CAST(sum(amount) AS DOUBLE) AS revenue,
@@ -366,19 +371,14 @@ def customer_features(as_of: dt.date, until: dt.date, extras: Collection[str], a
     breadth, features = _breadth_features(extras)
     return f"""
     WITH known AS (
-        SELECT customer_id, day, amount, lines, orders, quantity,
+        SELECT customer_id, day, amount, lines, orders, quantity, gap, log_gap,
                date_diff('day', day, {date(as_of)}) AS ago,
-               date_diff('day', first_value(day) OVER past, {date(as_of)}) AS age,
-               date_diff('day', lag(day) OVER past, day) AS gap
-        FROM purchases WHERE day <= {date(until)} AND {among}
-        WINDOW past AS (PARTITION BY customer_id ORDER BY day)
-    ), per_purchase AS (
-        SELECT *, CAST(round(ln(gap) * 1e6) AS BIGINT) AS log_gap,
+               date_diff('day', first_day, {date(as_of)}) AS age,
                CASE WHEN amount > 0
                    THEN CAST(round(ln(CAST(amount AS DOUBLE)) * 1e6) AS BIGINT) END AS log_amount
-        FROM known
+        FROM purchases WHERE day <= {date(until)} AND {among}
     ), per_customer AS (
-        SELECT customer_id, {_SUMS}, {windows} FROM per_purchase GROUP BY customer_id
+        SELECT customer_id, {_SUMS}, {windows} FROM known GROUP BY customer_id
     ), per_line AS (
         SELECT customer_id,
                CAST(coalesce(-sum(amount) FILTER (WHERE amount < 0), 0) AS DOUBLE) AS refunded,
@@ -425,10 +425,8 @@ def sums_at_repeats(until: dt.date, covariates: int) -> str:
     )
     return f"""
     SELECT customer_id, {sums}
-    FROM (SELECT customer_id, day, min(day) OVER (PARTITION BY customer_id) AS first_day
-          FROM purchases WHERE day <= {date(until)})
-    JOIN calendar_days USING (day)
-    WHERE day > first_day
+    FROM purchases JOIN calendar_days USING (day)
+    WHERE day <= {date(until)} AND day > first_day
     GROUP BY customer_id
     """
 
@@ -438,8 +436,7 @@ def by_day(until: dt.date) -> str:
     return f"""
     SELECT day, count(*) AS purchases, CAST(sum(amount) AS DOUBLE) AS revenue,
            count(*) FILTER (WHERE day = first_day) AS new_customers
-    FROM (SELECT *, min(day) OVER (PARTITION BY customer_id) AS first_day
-          FROM purchases WHERE day <= {date(until)})
+    FROM purchases WHERE day <= {date(until)}
     GROUP BY day ORDER BY day
     """
 
@@ -448,8 +445,7 @@ def by_cohort_and_day(until: dt.date) -> str:
     """Purchases and revenue of each day, by the day on which the customers first bought."""
     return f"""
     SELECT first_day, day, count(*) AS purchases, CAST(sum(amount) AS DOUBLE) AS revenue
-    FROM (SELECT *, min(day) OVER (PARTITION BY customer_id) AS first_day
-          FROM purchases WHERE day <= {date(until)})
+    FROM purchases WHERE day <= {date(until)}
     GROUP BY first_day, day ORDER BY first_day, day
     """
 
@@ -478,10 +474,8 @@ def by_cohort_and_period(periods: Collection[tuple[dt.date, dt.date]], has_chann
     return f"""
     WITH channels AS ({channels}),
     periods AS (SELECT * FROM (VALUES {spans}) AS given(place, start, until)),
-    known AS (SELECT customer_id, day, amount, min(day) OVER (PARTITION BY customer_id) AS first_day
-              FROM purchases WHERE day <= {date(until)}),
-    paid AS (SELECT known.customer_id, first_day, place, sum(amount) AS money
-             FROM known JOIN periods ON day BETWEEN periods.start AND periods.until GROUP BY ALL)
+    paid AS (SELECT purchases.customer_id, first_day, place, sum(amount) AS money
+             FROM purchases JOIN periods ON day BETWEEN periods.start AND periods.until GROUP BY ALL)
     SELECT first_day, channel, place, count(*) AS active, CAST(sum(money) AS DOUBLE) AS revenue
     FROM paid JOIN channels ON paid.customer_id = channels.customer_id
     GROUP BY first_day, channel, place ORDER BY first_day, channel, place

@@ -238,14 +238,15 @@ class State:
 
     def _gather(self, engine: Engine, parts: list[dict[str, Any]]) -> dt.date:
         """Put all parts in the place of the lines that were read, and tell the first day."""
-        for table, order in (("lines", ""), ("purchases", "ORDER BY customer_id, day")):
+        for table in ("lines", "purchases"):
             files = ", ".join(
                 quoted(str(self.folder / part["folder"] / f"{table}.parquet")) for part in parts
             )
+            kept = f"read_parquet([{files}])"
+            make = f"CREATE TEMP TABLE lines AS SELECT * FROM {kept}"
             engine.drop(table)
             engine.run(
-                "put old and new lines together",
-                f"CREATE TEMP TABLE {table} AS SELECT * FROM read_parquet([{files}]) {order}",
+                "put old and new lines together", make if table == "lines" else queries.purchases(kept)
             )
         first: dt.date = engine.row("find the first day", "SELECT min(day) AS day FROM purchases")["day"]
         return first
