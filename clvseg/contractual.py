@@ -31,6 +31,7 @@ from clvseg.frames import CONTRACT_SEGMENTS, SURVIVAL
 from clvseg.monitoring import contract_reference
 from clvseg.run import Run, input_hash, table_names
 from clvseg.segments.contract import ContractSegments
+from clvseg.stored import Stored
 
 Step = Callable[[str], None]
 
@@ -106,7 +107,7 @@ def fit(settings: Settings, source: Any, reuse: Path | None, progress: Step) -> 
     findings += judging.doubts(judged["differences"], _error(judged["board"]))
     empty = {name: pd.DataFrame() for name in table_names()}
     tables = {
-        "scores": scores,
+        "scores_kept": Stored.of(scores),
         "segments": segments,
         "later": judging.later(labelled, unseen, scorer),
         "leaderboard_churn": judged["board"],
@@ -116,8 +117,8 @@ def fit(settings: Settings, source: Any, reuse: Path | None, progress: Step) -> 
         "calibration": judged["calibration"],
         "drivers": drivers,
         "contributions": tidy_columns(parts, explained),
-        "customers": now.columns.reset_index(
-            names="customer_id" if "customer_id" not in now.columns else "key"
+        "customers_kept": Stored.of(
+            now.columns.reset_index(names="customer_id" if "customer_id" not in now.columns else "key")
         ),
         "segment_drivers": segment_drivers,
         "holdout": judging.holdout(labelled, unseen),

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import glob
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import psutil
 
@@ -43,3 +46,19 @@ def write_whole(to: Path, write: Callable[[Path], Any]) -> None:
         part.replace(to)
     finally:
         part.unlink(missing_ok=True)
+
+
+def scratch(prefix: str) -> Path:
+    """Name a folder, not made yet, below the system's temporary one; those of killed processes are removed.
+
+    Parameters
+    ----------
+    prefix : str
+        What the names of all such folders begin with.
+    """
+    parent = Path(tempfile.gettempdir())
+    for left in parent.glob(f"{prefix}*"):
+        pid = left.name.removeprefix(prefix).partition("-")[0]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
+    return parent / f"{prefix}{os.getpid()}-{uuid4().hex[:8]}"

@@ -21,7 +21,7 @@ from clvseg.config import ForecastSettings, Settings, parse_date
 from clvseg.errors import ClvsegError, ConfigError, DataError, nearest
 from clvseg.files import write_whole
 from clvseg.metering import Meter
-from clvseg.monitoring import Drift, History, Movement
+from clvseg.monitoring import ENTERED, Drift, History, Movement
 from clvseg.run import FINANCE, Run
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def _write_folder(run: Run, root: Path) -> Path:
         building.mkdir()
         run.save(building)
         history = History(root / "history")
-        history.write(history.entries(run.scores), run.as_of)
+        history.write(history.entries(run.scores_kept.some(ENTERED)), run.as_of)
         drawn = write_report(run, building / "report.html", _last_moves(run, history, run.as_of))
         write_charts(run, building / "charts", drawn=drawn)
         folder = _free_name(root / "runs")
@@ -408,15 +408,16 @@ def explain_customer(
 
     require_chart(chart_to)
     run = Run.load(folder)
-    found = (run.scores["customer_id"].astype(str) == customer).to_numpy()
+    known = run.scores_kept["customer_id"]
+    found = (known.astype(str) == customer).to_numpy()
     if not found.any():
-        near = nearest(customer, run.scores["customer_id"].head(10_000).astype(str))
+        near = nearest(customer, known.head(10_000).astype(str))
         raise DataError(
             f"the run in {folder} has no customer '{customer}'.",
-            found=f"{len(run.scores):,} customers, such as {run.scores['customer_id'].iloc[0]}.",
+            found=f"{len(known):,} customers, such as {known.iloc[0]}.",
             hint=f"did you mean {near}?" if near else "scores.parquet in that folder lists them.",
         )
-    score = run.scores[found].iloc[0]
+    score = run.scores_kept.rows_of(known[found].iloc[0]).iloc[0]
     story = customer_story(run, score.to_dict(), *_told(run, score["customer_id"]))
     chart = {} if chart_to is None else {"chart": str(chart_to)}
     if chart_to is not None:
@@ -428,7 +429,7 @@ def explain_customer(
 
 def _told(run: Run, customer: Any) -> tuple[pd.DataFrame, dict[str, Any]]:
     """A customer's contributions in words, and each model's way from raw scores to predictions."""
-    rows = run.customers[run.customers[run.customers.columns[0]] == customer]
+    rows = run.customers_kept.rows_of(customer)
     rows = rows.set_index(rows.columns[0]).rename_axis("customer_id")
     if run.contractual:
         from clvseg.contract.scorer import ContractScorer

@@ -32,6 +32,7 @@ from clvseg.frames import (
     SCORECARD,
     SURVIVAL,
 )
+from clvseg.stored import Stored
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,9 @@ class Run:
         The fitted models as JSON; see :meth:`clvseg.scores.Scorer.to_dict`. ``judged`` holds those of the
         cutoff; see :func:`clvseg.scores.predict_with`. ``reference`` holds how inputs and scores were spread
         (:func:`clvseg.monitoring.learn_reference`).
+    scores_kept, customers_kept : Stored
+        ``scores`` and ``customers`` in their files, which are read column by column; the properties read the
+        whole, anew each time.
     scores, segments, later, leaderboard_value, leaderboard_churn, findings : DataFrame
         The tables of :mod:`clvseg.frames`.
     differences, gates, cohorts, gains, profits : DataFrame
@@ -130,7 +134,8 @@ class Run:
     facts: dict[str, Any]
     profile: dict[str, Any]
     models: dict[str, Any]
-    scores: pd.DataFrame
+    scores_kept: Stored
+    customers_kept: Stored
     segments: pd.DataFrame
     later: pd.DataFrame
     leaderboard_value: pd.DataFrame
@@ -149,7 +154,6 @@ class Run:
     segment_drivers: pd.DataFrame
     cluster_choice: pd.DataFrame
     model_choice: pd.DataFrame
-    customers: pd.DataFrame
     holdout: pd.DataFrame
     survival: pd.DataFrame = field(default_factory=lambda: SURVIVAL.empty())
     survival_later: pd.DataFrame = field(default_factory=lambda: SURVIVAL.empty())
@@ -168,6 +172,16 @@ class Run:
     rivals: pd.DataFrame = field(default_factory=lambda: RIVALS.empty())
     maps: pd.DataFrame = field(default_factory=lambda: MAPS.empty())
     folder: Path | None = None
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """All of the scores; `scores_kept` reads some columns."""
+        return self.scores_kept.frame()
+
+    @property
+    def customers(self) -> pd.DataFrame:
+        """All that was known of each customer; `customers_kept` reads some columns."""
+        return self.customers_kept.frame()
 
     @property
     def contractual(self) -> bool:
@@ -191,6 +205,8 @@ class Run:
         folder = Path(folder)
         (folder / "tables").mkdir()
         (folder / "models").mkdir()
+        for name in _KEPT:
+            getattr(self, f"{name}_kept").save(_place(folder, name))
         for name in table_names():
             getattr(self, name).to_parquet(_place(folder, name), index=False)
         self.segments.to_csv(folder / "segments.csv", index=False, float_format="%.6g")
@@ -237,7 +253,8 @@ class Run:
                 f"{folder} holds no run.", hint=there or "give the folder that `clvseg fit` printed."
             )
         head = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        missing = [name for name in table_names() if not _place(folder, name).is_file()]
+        names = (*_KEPT, *table_names())
+        missing = [name for name in names if not _place(folder, name).is_file()]
         if missing:
             raise DataError(
                 f"{folder} has no table {', '.join(missing)}.",
@@ -250,7 +267,9 @@ class Run:
             for path in sorted((folder / "models").iterdir())
         }
         settings = Settings.make(head["settings"], name=str(folder / "run.json"))
-        return cls(settings, head["facts"], head["profile"], models, **tables, folder=folder)
+        scores, customers = (Stored(_place(folder, name)) for name in _KEPT)
+        facts, profile = head["facts"], head["profile"]
+        return cls(settings, facts, profile, models, scores, customers, **tables, folder=folder)
 
     @classmethod
     def load_same(cls, folder: Path | None, known: str) -> Run | None:
@@ -298,9 +317,9 @@ def forecast_before(run: Run, facts: dict[str, Any]) -> tuple[Path | None, str]:
     return max(heads, key=lambda head: head[:2])[1], ""
 
 
-def load_table(folder: Path, name: str) -> pd.DataFrame:
-    """One table of the saved run in `folder`."""
-    return pd.read_parquet(_place(folder, name))
+def load_table(folder: Path, name: str, columns: list[str] | None = None) -> pd.DataFrame:
+    """One table of the saved run in `folder`, or some of its columns."""
+    return pd.read_parquet(_place(folder, name), columns=columns)
 
 
 def input_hash(settings: Settings, data_hash: str, profile: dict[str, Any]) -> str:
@@ -333,7 +352,8 @@ FINANCE = (
     "backtest_weeks",
 )
 # Tables of single customers, which stay in the run's folder: MLflow gets none of them.
-PRIVATE = ("scores", "customers", "holdout", "contributions", "maps")
+_KEPT = ("scores", "customers")
+PRIVATE = (*_KEPT, "holdout", "contributions", "maps")
 
 
 def _place(folder: Path, name: str) -> Path:
@@ -342,5 +362,5 @@ def _place(folder: Path, name: str) -> Path:
 
 
 def table_names() -> list[str]:
-    """Names of the fields that are frames."""
+    """Names of the fields that are frames, in memory."""
     return [one.name for one in fields(Run) if one.type == "pd.DataFrame"]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Self
 
 import numpy as np
@@ -14,12 +15,12 @@ from joblib import delayed
 from clvseg.churn.model import ChurnModel
 from clvseg.config import DataSettings, Settings
 from clvseg.data.attributes import read_attributes
-from clvseg.data.features import feature_blocks
+from clvseg.data.features import BLOCK, customer_ids, feature_blocks
 from clvseg.data.transactions import Transactions
 from clvseg.errors import DataError, MissingColumnsError
 from clvseg.explain import ReasonCodes, shap_values
 from clvseg.frames import SCORES
-from clvseg.processes import side_by_side
+from clvseg.processes import PROCESSES, side_by_side
 from clvseg.segments import Segmentation
 from clvseg.value.hybrid import HybridValueModel
 from clvseg.value.intervals import ValueIntervals
@@ -166,32 +167,54 @@ class Scorer:
         DataError
             When `as_of` lies before the first purchase.
         """
-        day = as_of or transactions.last_day
-        known = transactions.split(day) if day < transactions.last_day else transactions
-        return self.score_blocks(list(feature_blocks(known, day)), day, previous)
+        parts = [scores for _, scores in self.score_blocks(transactions, as_of, previous)]
+        return parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
 
     def score_blocks(
-        self, blocks: list[pd.DataFrame], as_of: dt.date, previous: pd.Series | None = None
-    ) -> pd.DataFrame:
-        """Score customers by blocks of their features as of a day, side by side; see :meth:`score`."""
-        if len(blocks) == 1:
-            return self.score_features(blocks[0], as_of, previous)
-        attributes: list[pd.DataFrame | None] = [None] * len(blocks)
+        self,
+        transactions: Transactions,
+        as_of: dt.date | None = None,
+        previous: pd.Series | None = None,
+        most: int = BLOCK,
+    ) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
+        """Score so many customers at a time, two blocks side by side; see :meth:`score`.
+
+        Yields
+        ------
+        features, scores : DataFrame
+            Of a block; from :func:`clvseg.data.features.feature_blocks`, and columns of
+            :data:`clvseg.frames.SCORES`.
+        """
+        day = as_of or transactions.last_day
+        known = transactions.split(day) if day < transactions.last_day else transactions
+        attributes = None
         if self.settings.segments.method != "value":
             # Of all at once: a file may know nobody of a block.
-            everyone = pd.DataFrame(index=blocks[0].index.append([block.index for block in blocks[1:]]))
-            known = attributes_of(self.settings, everyone, as_of)
-            attributes = [known.loc[block.index] for block in blocks]
-        tasks = (
-            delayed(self.score_features)(
+            everyone = pd.DataFrame(index=customer_ids(known, day))
+            attributes = attributes_of(self.settings, everyone, day)
+        blocks = feature_blocks(known, day, most)
+        while some := list(islice(blocks, 2 * PROCESSES)):
+            yield from zip(some, self._side_by_side(some, day, previous, attributes), strict=True)
+
+    def _side_by_side(
+        self,
+        blocks: list[pd.DataFrame],
+        day: dt.date,
+        previous: pd.Series | None,
+        attributes: pd.DataFrame | None,
+    ) -> Iterable[pd.DataFrame]:
+        calls = [
+            (
                 block,
-                as_of,
-                None if previous is None else previous[previous.index.isin(block.index)],
-                more,
+                day,
+                None if previous is None else previous.reindex(block.index).dropna(),
+                None if attributes is None else attributes.loc[block.index],
             )
-            for block, more in zip(blocks, attributes, strict=True)
-        )
-        return pd.concat(side_by_side(tasks), ignore_index=True)
+            for block in blocks
+        ]
+        if len(calls) == 1:
+            return [self.score_features(*calls[0])]
+        return side_by_side(delayed(self.score_features)(*call) for call in calls)
 
     def score_features(
         self,

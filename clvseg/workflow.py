@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from clvseg.backtesting import backtest, earlier_cutoffs
 from clvseg.config import ColumnSettings, ForecastSettings, Settings, parse_date
 from clvseg.contract.scorer import ContractScorer, newest_day
 from clvseg.data.attributes import explainable
-from clvseg.data.features import customer_features, feature_blocks, feature_catalogue
+from clvseg.data.features import customer_features, feature_catalogue
 from clvseg.data.state import START, State, Summed
 from clvseg.data.summary import (
     first_channels,
@@ -32,13 +33,15 @@ from clvseg.files import write_whole
 from clvseg.judging import Judged, Step, judge
 from clvseg.learning import MODEL_NAMES, Learned, learn, refit
 from clvseg.metering import Meter
-from clvseg.monitoring import Drift, History, learn_reference, measure_contract_drift, measure_drift
+from clvseg.monitoring import ENTERED, Drift, History, learn_reference, measure_contract_drift, measure_drift
 from clvseg.monitoring.drift import SCORES as SCORE_COLUMNS
+from clvseg.monitoring.history import entered
 from clvseg.monitoring.reference import Reference
 from clvseg.run import Run, forecast_before, input_hash, load_table
 from clvseg.scores import Scorer, data_settings
 from clvseg.segments import learn_rules, rule_frame, rules_table, segments_table
 from clvseg.standing import compare_with_rivals, doubt_labelled, judge_segments, place_customers
+from clvseg.stored import Stored, Writer
 from clvseg.value.hybrid import OriginErrors
 from clvseg.value.intervals import LEVEL
 from clvseg.value.origins import ModelBase
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
 SHAP_SAMPLE = 5_000
 REFITS = 3
 _LEAST = 1e-9
+_DESCRIBED = ["segment", "frequency", "since_last", "past_revenue", "predicted_value", "churn_probability"]
 
 
 def _silent(title: str) -> None:
@@ -106,11 +110,7 @@ def _fit(settings: Settings, source: Any, reuse: Path | None, progress: Step) ->
     learned = learn(sample, as_of, settings.horizon_days, settings)
     progress("Scoring the customers and finding their reasons")
     scorer = learned.scorer(settings)
-    blocks = [learned.panel.current.drop(columns=[*explain.EXPECTATIONS])]
-    if sample is not transactions:
-        blocks = list(feature_blocks(transactions, as_of))
-    everyone = scorer.score_blocks(blocks, as_of)
-    scores = everyone[everyone["customer_id"].isin(learned.people.index)]
+    everyone, features, scores = _score_all(scorer, transactions, learned.people.index)
     progress("Explaining the segments by SHAP")
     people = learned.people
     behaviour = people[[feature.name for feature in feature_catalogue(transactions.extras)]]
@@ -122,9 +122,10 @@ def _fit(settings: Settings, source: Any, reuse: Path | None, progress: Step) ->
     rules = rules_table(
         learn_rules(rule_frame(scores, learned.attributes), scores["segment"], seed=settings.seed)
     )
-    described = everyone.assign(orders=everyone["frequency"] + 1)
+    described = everyone[_DESCRIBED]
+    described["orders"] = described["frequency"] + 1
     segments = segments_table(
-        scorer.segmentation.describe(described, everyone["segment"], membership.reasons)
+        scorer.segmentation.describe(described, described["segment"], membership.reasons)
     )
     progress("Judging the segments")
     earned = judge_segments(settings, learned, segments, rules, judged.learned, judged.outcomes)
@@ -139,7 +140,8 @@ def _fit(settings: Settings, source: Any, reuse: Path | None, progress: Step) ->
         | {"driver_agreement": agreement, "learned_from": len(scores), "input_hash": known},
         profile=transactions.profile,
         models=scorer.to_dict() | {"judged": judged.models, "reference": _reference(learned, behaviour)},
-        scores=everyone,
+        scores_kept=everyone,
+        customers_kept=features,
         segments=segments,
         later=judged.later,
         leaderboard_value=judged.leaderboard_value,
@@ -158,7 +160,6 @@ def _fit(settings: Settings, source: Any, reuse: Path | None, progress: Step) ->
         segment_drivers=membership.drivers,
         cluster_choice=scorer.segmentation.cluster_choice_,
         model_choice=judged.model_choice,
-        customers=pd.concat(blocks).reset_index(),
         holdout=judged.holdout,
         survival=returns_table(learned.returns(), scores["segment"]),
         survival_later=judged.survival_later,
@@ -169,12 +170,24 @@ def _fit(settings: Settings, source: Any, reuse: Path | None, progress: Step) ->
     )
 
 
-def _facts(
-    transactions: Transactions, settings: Settings, scorer: Scorer, scores: pd.DataFrame
-) -> dict[str, Any]:
+def _score_all(
+    scorer: Scorer, transactions: Transactions, some: pd.Index
+) -> tuple[Stored, Stored, pd.DataFrame]:
+    """Score everyone block by block into files: scores, features, and the scores of some in memory."""
+    kept = []
+    with Writer() as of_scores, Writer() as of_features:
+        for features, scores in scorer.score_blocks(transactions):
+            of_features.add(features.reset_index())
+            of_scores.add(scores)
+            kept.append(scores[scores["customer_id"].isin(some)])
+    return of_scores.stored, of_features.stored, pd.concat(kept, ignore_index=True)
+
+
+def _facts(transactions: Transactions, settings: Settings, scorer: Scorer, scores: Stored) -> dict[str, Any]:
     """Single facts of the final fit; see :class:`clvseg.run.Run`. `scores` are of all customers."""
-    low, high = scorer.intervals.total(scores["predicted_value"].to_numpy())
-    predicted = float(scores["predicted_value"].sum())
+    values = scores["predicted_value"].to_numpy()
+    low, high = scorer.intervals.total(values)
+    predicted = float(values.sum())
     return {
         "as_of": transactions.last_day.isoformat(),
         "first_day": transactions.first_day.isoformat(),
@@ -401,7 +414,8 @@ def forecast(
     base = ModelBase.from_dict(run.models["base"])
     errors = OriginErrors(**run.models["hybrid"]["errors"])
     history = (run.as_of - dt.date.fromisoformat(run.facts["first_day"])).days + 1
-    people = run.customers.merge(run.scores[["customer_id", "predicted_value", "segment"]], on="customer_id")
+    told = run.scores_kept[["customer_id", "predicted_value", "segment"]]
+    people = run.customers_kept.frame().merge(told, on="customer_id")
     people = people.set_index("customer_id")
     cutoffs = []
     if history >= finance.SEASONS_DAYS:
@@ -440,7 +454,7 @@ def _since_before(
     folder, reason = forecast_before(run, found.facts)
     if folder is None:
         return replace(found, facts=found.facts | {"equity_since": {"reason": reason}})
-    scores = load_table(folder, "scores")[["customer_id", "segment", "predicted_value"]]
+    scores = load_table(folder, "scores", ["customer_id", "segment", "predicted_value"])
     table = load_table(folder, "forecast")
     then = (table["start"].min() - pd.Timedelta(days=1)).date()
     steps = finance.equity_steps(
@@ -532,9 +546,21 @@ def score_run(
     DataError
         When the transactions cannot be used.
     """
+    parts = list(_score_parts(run, source, as_of, history.before if history else None, progress))
+    return parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
+
+
+def _score_parts(
+    run: Run,
+    source: Any,
+    as_of: dt.date | None,
+    before: Callable[[dt.date], pd.DataFrame | None] | None,
+    progress: Step,
+) -> Iterator[pd.DataFrame]:
+    """Scores of so many customers at a time; `before` knows their segments at an earlier date."""
 
     def held(day: dt.date) -> pd.Series | None:
-        earlier = history.before(day) if history else None
+        earlier = before(day) if before else None
         return None if earlier is None else earlier["segment"]
 
     if run.contractual:
@@ -542,11 +568,13 @@ def score_run(
         of_contracts = ContractScorer.from_dict(run.models, run.settings)
         table = of_contracts.read(source)
         day = as_of or newest_day(table, run.settings)
-        return of_contracts.score(table, day, held(day))
+        yield of_contracts.score(table, day, held(day))
+        return
     transactions = _read_for(run, source, progress)
     progress("Scoring the customers")
     day = as_of or transactions.last_day
-    return Scorer.from_dict(run.models, run.settings).score(transactions, day, held(day))
+    scorer = Scorer.from_dict(run.models, run.settings)
+    yield from (scores for _, scores in scorer.score_blocks(transactions, day, held(day)))
 
 
 def _read_for(run: Run, source: Any, progress: Step) -> Transactions:
@@ -687,7 +715,7 @@ def _write_scores(
 ) -> Written:
     try:
         if history and run.as_of not in history.dates():
-            history.write(history.entries(run.scores), run.as_of)
+            history.write(history.entries(run.scores_kept.some(ENTERED)), run.as_of)
         same = None
         if not run.contractual:
             source = _read_for(run, source, progress)
@@ -696,31 +724,57 @@ def _write_scores(
             there = _scored_before(to, same)
             if there and (history is None or day in history.dates()):
                 return Written(there, unchanged=True)
-        scores = score_run(run, source, as_of=as_of, history=history, progress=progress)
-        if history:
-            entries = history.entries(scores)
-            history.write(entries, scores["as_of"].iloc[0].date())
-            place = list(scores.columns).index("segment") + 1
-            scores.insert(place, "previous_segment", entries["previous_segment"])
-            scores.insert(place + 1, "changed_on", entries["changed_on"])
+        scores, entries = _score_into_files(run, source, as_of, history, {"input_hash": same or ""}, progress)
+        if history and entries:
+            history.write(entries, next(scores.blocks())["as_of"].iloc[0].date())
     except OSError as error:
         raise ConfigError(
             f"cannot write the history in {history.folder if history else ''}.",
             found=error.strerror,
             hint="--no-history scores without it.",
         ) from None
-    if same:
-        scores.attrs["input_hash"] = same
     try:
-        if to.suffix == ".csv":
-            write_whole(to, lambda part: scores.to_csv(part, index=False))
-        else:
-            write_whole(to, lambda part: scores.to_parquet(part, index=False))
+        write_whole(to, lambda part: _write_csv(scores, part) if to.suffix == ".csv" else scores.save(part))
     except OSError as error:
         raise ConfigError(
             f"cannot write {to}.", found=error.strerror or str(error), hint="give another file with --to."
         ) from None
     return Written(len(scores))
+
+
+def _score_into_files(
+    run: Run,
+    source: Any,
+    as_of: dt.date | None,
+    history: History | None,
+    notes: dict[str, str],
+    progress: Step,
+) -> tuple[Stored, Stored | None]:
+    """Scores, with the segment before where there is a history, and what the history is to receive."""
+    earlier: dict[dt.date, pd.DataFrame | None] = {}
+
+    def before(day: dt.date) -> pd.DataFrame | None:
+        if history and day not in earlier:
+            earlier[day] = history.before(day)
+        return earlier.get(day)
+
+    of_scores, of_history = Writer(notes=notes), Writer()
+    with of_scores, of_history:
+        for scores in _score_parts(run, source, as_of, before, progress):
+            if history:
+                entries = entered(scores, before(scores["as_of"].iloc[0].date()))
+                of_history.add(entries)
+                place = list(scores.columns).index("segment") + 1
+                scores.insert(place, "previous_segment", entries["previous_segment"])
+                scores.insert(place + 1, "changed_on", entries["changed_on"])
+            of_scores.add(scores)
+    return of_scores.stored, of_history.stored if history else None
+
+
+def _write_csv(scores: Stored, to: Path) -> None:
+    with to.open("w", encoding="utf-8", newline="") as file:
+        for place, block in enumerate(scores.blocks()):
+            block.to_csv(file, index=False, header=place == 0)
 
 
 def _scoring_hash(run: Run, log: Transactions, as_of: dt.date, history: History | None) -> str:
@@ -732,8 +786,8 @@ def _scoring_hash(run: Run, log: Transactions, as_of: dt.date, history: History 
 
 def _scored_before(to: Path, known: str) -> int:
     """How many customers a Parquet file of scores with this hash holds; 0 where it is another."""
+    there = Stored(to)
     try:
-        there = pd.read_parquet(to, columns=["customer_id"])
+        return len(there) if there.notes.get("input_hash") == known else 0
     except (OSError, ValueError):
         return 0
-    return len(there) if there.attrs.get("input_hash") == known else 0

@@ -146,6 +146,19 @@ def customer_features(tx: Transactions, as_of: dt.date, among: str = queries.EVE
     return frame
 
 
+def customer_ids(tx: Transactions, as_of: dt.date) -> pd.Index:
+    """Ids of the customers known by the end of a day, ascending.
+
+    Examples
+    --------
+    >>> customer_ids(Transactions.read("dataset:cdnow_sample"), dt.date(1997, 1, 1))[:3].tolist()
+    [1, 2, 3]
+    """
+    check_day(tx, as_of)
+    known = tx.engine.frame("list the customers", queries.customers(min(as_of, tx.last_day)))
+    return pd.Index(known["customer_id"])
+
+
 def feature_blocks(tx: Transactions, as_of: dt.date, most: int = BLOCK) -> Iterator[pd.DataFrame]:
     """Compute the features of so many customers at a time, ascending by id; see :func:`customer_features`.
 

@@ -348,12 +348,17 @@ def of_buyers(table: str, condition: str) -> str:
     """
 
 
+def customers(until: dt.date) -> str:
+    """Ids of all who bought by the day, ascending."""
+    return f"SELECT DISTINCT customer_id FROM purchases WHERE day <= {date(until)} ORDER BY customer_id"
+
+
 def every_nth_customer(until: dt.date, nth: int) -> str:
     """First customer, by id, of each block of `nth` who bought by the day."""
     return f"""
     SELECT customer_id FROM (
         SELECT customer_id, row_number() OVER (ORDER BY customer_id) - 1 AS place
-        FROM (SELECT DISTINCT customer_id FROM purchases WHERE day <= {date(until)}))
+        FROM ({customers(until)}))
     WHERE place % {nth} = 0 ORDER BY customer_id
     """
 

@@ -120,7 +120,7 @@ def measure_drift(run: Run, transactions: Transactions, people: pd.DataFrame) ->
         "horizon_days": horizon,
         "customers": len(predicted),
         "missing": int((~known).sum()),
-        "new_customers": int((~people.index.isin(run.scores["customer_id"])).sum()),
+        "new_customers": int((~people.index.isin(run.scores_kept["customer_id"])).sum()),
         "revenue_ratio": revenue,
         "amount_ratio": amount,
         "tolerance": tolerance,
@@ -155,7 +155,8 @@ def predicted_until(run: Run, days: int) -> pd.DataFrame:
         the orders up to the fit).
     """
     base, features = ModelBase.from_dict(run.models["base"]), run.customers.set_index("customer_id")
-    scores = run.scores.set_index("customer_id").reindex(features.index)
+    known = run.scores_kept[["customer_id", "segment", "predicted_value", "churn_probability"]]
+    scores = known.set_index("customer_id").reindex(features.index)
     model, horizon = base.value_model, base.horizon_days
     whole = model.expected_purchases(features, horizon)
     part = model.expected_purchases(features, days)

@@ -14,9 +14,12 @@ import pandas as pd
 from clvseg.errors import DataError
 from clvseg.files import write_whole
 from clvseg.frames import HISTORY
+from clvseg.stored import Stored
 
 NONE_YET = "none yet"
 """Previous segment of a customer who has not changed since the first time seen."""
+ENTERED = ("customer_id", "as_of", "segment", "predicted_value", "churn_probability")
+"""Columns of the scores that are entered."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +85,7 @@ class History:
         Parameters
         ----------
         scores : DataFrame
-            Columns ``customer_id``, ``as_of``, ``segment``, ``churn_probability`` and, where it is known,
-            ``predicted_value``.
+            Columns :data:`ENTERED`, of which ``predicted_value`` may be missing.
 
         Returns
         -------
@@ -91,33 +93,38 @@ class History:
             Columns of :data:`clvseg.frames.HISTORY`, in the order of `scores`. A customer seen for the first
             time has changed as of the date itself and was in no segment before.
         """
-        now = scores.set_index("customer_id")
-        day = now["as_of"].iloc[0]
-        earlier = self.before(day.date())
-        columns = ["segment", "previous_segment", "changed_on"]
-        then = pd.DataFrame(columns=columns) if earlier is None else earlier[columns]
-        then = then.reindex(now.index)
-        known = then["segment"].notna()
-        same = known & (then["segment"] == now["segment"])
-        out = pd.DataFrame(
-            {
-                "segment": now["segment"],
-                "previous_segment": np.select(
-                    [same, known], [then["previous_segment"], then["segment"]], NONE_YET
-                ),
-                "changed_on": pd.to_datetime(then["changed_on"]).where(same, day),
-                "predicted_value": now.get("predicted_value", 0.0),
-                "churn_probability": now["churn_probability"],
-            },
-            index=now.index,
-        )
-        return HISTORY.conform(out.reset_index())
+        return entered(scores, self.before(scores["as_of"].iloc[0].date()))
 
-    def write(self, entries: pd.DataFrame, date: dt.date) -> None:
+    def write(self, entries: pd.DataFrame | Stored, date: dt.date) -> None:
         """Write a date whole or not at all; what it held before is replaced, later dates stay as they are."""
         place = self._place(date)
         place.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(place, lambda part: entries.to_parquet(part, index=False))
+        table = entries if isinstance(entries, Stored) else Stored.of(entries)
+        write_whole(place, table.save)
 
     def _place(self, date: dt.date) -> Path:
         return self.folder / f"as_of={date.isoformat()}" / "part.parquet"
+
+
+def entered(scores: pd.DataFrame, earlier: pd.DataFrame | None) -> pd.DataFrame:
+    """See :meth:`History.entries`; `earlier` are those of the date before, which may hold others, too."""
+    now = scores.set_index("customer_id")
+    day = now["as_of"].iloc[0]
+    columns = ["segment", "previous_segment", "changed_on"]
+    then = pd.DataFrame(columns=columns) if earlier is None else earlier[columns]
+    then = then.reindex(now.index)
+    known = then["segment"].notna()
+    same = known & (then["segment"] == now["segment"])
+    out = pd.DataFrame(
+        {
+            "segment": now["segment"],
+            "previous_segment": np.select(
+                [same, known], [then["previous_segment"], then["segment"]], NONE_YET
+            ),
+            "changed_on": pd.to_datetime(then["changed_on"]).where(same, day),
+            "predicted_value": now.get("predicted_value", 0.0),
+            "churn_probability": now["churn_probability"],
+        },
+        index=now.index,
+    )
+    return HISTORY.conform(out.reset_index())

@@ -440,7 +440,8 @@ def _choice_table(choice: pd.DataFrame) -> Table:
 
 
 def _group_table(run: Run) -> Table:
-    by = run.scores.groupby("rfm_group")
+    scores = run.scores_kept[["rfm_group", "predicted_value", "churn_probability"]]
+    by = scores.groupby("rfm_group")
     table = pd.DataFrame(
         {
             "customers": by.size(),
@@ -449,7 +450,7 @@ def _group_table(run: Run) -> Table:
             "churn": by["churn_probability"].mean(),
         }
     ).sort_values(["value", "customers"], ascending=False, kind="stable")
-    whole = len(run.scores)
+    whole = len(scores)
     unit = run.facts["currency"] or "data's currency"
     lines = tuple(
         (

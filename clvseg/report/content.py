@@ -256,7 +256,7 @@ def _short_rule(run: Run, segment: str) -> str:
 
 def _segment_numbers(run: Run) -> Table:
     """Past, predicted and lifetime numbers of each segment."""
-    lifetime = run.scores.groupby("segment")["lifetime_value"].mean()
+    lifetime = run.scores_kept[["segment", "lifetime_value"]].groupby("segment")["lifetime_value"].mean()
     lines = tuple(
         (
             Cell(row.segment, extra=str(number)),

@@ -58,14 +58,15 @@ def takeaways(run: Run) -> Iterator[str]:
 
 def segment_numbers(run: Run) -> Table:
     """Numbers of each segment beyond the overview."""
-    by = run.scores[run.scores["status"] != "left"].groupby("segment")
+    scores = run.scores
+    by = scores[scores["status"] != "left"].groupby("segment")
     names = {
         "tenure": "Tenure so far, periods, median",
         "median_remaining": "Half are gone after, periods, median",
         "charge": "Charge a period, mean",
         "lifetime_value": "Lifetime value per customer, mean",
     }
-    there = [name for name in names if name in run.scores.columns]
+    there = [name for name in names if name in scores.columns]
     means = {n: by[n].mean() if n in ("charge", "lifetime_value") else by[n].median() for n in there}
     lines = tuple(
         (

@@ -162,7 +162,7 @@ def segment_frame(run: Run, target: str) -> pd.DataFrame:
     """The strongest contributions of each segment against the rest, for the chart."""
     table = segment_contributions(
         run.contributions[run.contributions["model"] == target],
-        run.scores.set_index("customer_id")["segment"],
+        run.scores_kept[["customer_id", "segment"]].set_index("customer_id")["segment"],
     )
     order = {name: place for place, name in enumerate(run.segments["segment"])}
     table = table[table["segment"].isin(order) & (table["difference"] != 0)]

@@ -518,9 +518,11 @@ def _background_figures(run: Run) -> dict[str, Figure]:
 
 def _grid(run: Run) -> pd.DataFrame:
     """Customers and share of the revenue so far of each cell of the RFM grid."""
-    by = run.scores.groupby(["r_score", "f_score"])
+    cell = ["r_score", "f_score"]
+    scores = run.scores_kept[[*cell, "past_revenue", "predicted_value"]]
+    by = scores.groupby(cell)
     grid = pd.DataFrame({"many": by.size(), "value": by["predicted_value"].mean()})
-    whole = float(run.scores["past_revenue"].sum())
+    whole = float(scores["past_revenue"].sum())
     grid["share"] = by["past_revenue"].sum() / whole if whole > 0 else 0.0
     grid = grid.reset_index()
     currency = run.facts["currency"]

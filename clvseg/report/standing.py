@@ -290,7 +290,7 @@ def _places(run: Run) -> dict[str, int]:
 
 def _profile_figure(run: Run) -> Figure:
     """Mean rank of each segment's customers among all, measure by measure."""
-    scores = run.scores
+    scores = run.scores_kept[["segment", *_PROFILE]]
     parts = []
     for column, measure in _PROFILE.items():
         rank = (scores[column].rank() - 0.5) / len(scores)

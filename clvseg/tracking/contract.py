@@ -100,7 +100,7 @@ def contract_example(run: Run) -> pd.DataFrame:
         known = encoding.numbers.get(name)
         row[name] = known[0] if known else encoding.levels.get(name, [1.0])[0]
     key = run.settings.data.columns.customer
-    whole = pd.api.types.is_integer_dtype(run.scores["customer_id"])
+    whole = pd.api.types.is_integer_dtype(run.scores_kept["customer_id"])
     return pd.DataFrame([row | {key: 1 if whole else "1"}])
 
 
@@ -113,8 +113,8 @@ def contract_signature(run: Run) -> Any:
     from clvseg.frames import contract_scores
 
     names = contract_columns(run)
-    kind = contract_scores("tenure" in run.scores, "charge" in run.scores)
-    key = "long" if pd.api.types.is_integer_dtype(run.scores["customer_id"]) else "string"
+    kind = contract_scores("tenure" in run.scores_kept.columns, "charge" in run.scores_kept.columns)
+    key = "long" if pd.api.types.is_integer_dtype(run.scores_kept["customer_id"]) else "string"
     kinds = {"int": "long", "float": "double", "text": "string", "date": "string", "flag": "boolean"}
     inputs = [
         ColSpec(key if part == "customer" else AnyType(), name, required=True) for name, part in names.items()

@@ -102,7 +102,7 @@ def run_metrics(run: Run) -> dict[str, float]:
         "predicted_revenue": total["predicted"],
         "predicted_revenue_low": total["low"],
         "predicted_revenue_high": total["high"],
-        "value_at_risk": float(run.scores["value_at_risk"].sum()),
+        "value_at_risk": float(run.scores_kept["value_at_risk"].sum()),
         "expected_churners": facts["expected_churners"],
         "interval_coverage": facts["intervals"]["coverage"],
         "interval_width": facts["intervals"]["width"],

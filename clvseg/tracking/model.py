@@ -63,7 +63,7 @@ def log_model(mlflow: Any, run: Run) -> Any:
             "models": {
                 name: model for name, model in run.models.items() if name not in ("judged", "reference")
             },
-            "features": list(run.customers.columns.drop("customer_id", errors="ignore")),
+            "features": [name for name in run.customers_kept.columns if name != "customer_id"],
             "as_of": run.facts["as_of"],
         }
         place.write_text(json.dumps(served, sort_keys=True), encoding="utf-8")
@@ -80,7 +80,7 @@ def log_model(mlflow: Any, run: Run) -> Any:
 
 
 def _customer_type(run: Run) -> str:
-    return "long" if pd.api.types.is_integer_dtype(run.scores["customer_id"]) else "string"
+    return "long" if pd.api.types.is_integer_dtype(run.scores_kept["customer_id"]) else "string"
 
 
 def _example(run: Run) -> pd.DataFrame:
@@ -111,7 +111,7 @@ def _signature(run: Run) -> Any:
     from mlflow.types.schema import AnyType
 
     key = _customer_type(run)
-    types: dict[str, Any] = dict.fromkeys(run.customers.columns, AnyType())
+    types: dict[str, Any] = dict.fromkeys(run.customers_kept.columns, AnyType())
     types |= dict.fromkeys(source_columns(run.settings), AnyType())
     types |= {column: key for column, part in source_columns(run.settings).items() if part == "customer"}
     types["customer_id"] = key

@@ -1,6 +1,8 @@
 """The whole main job on simulated logs of growing size: time and memory of each step.
 
-python experiments/scale/run.py [--customers 100000 1000000] [--write]   --write puts the table into README.md
+python experiments/scale/run.py [--customers 100000 1000000] [--memory-limit 3GB] [--write]
+
+--write puts the table into README.md.
 
 Each size is a process of its own. CPU seconds are those of all processes of the job and, unlike the seconds,
 do not count waiting for other work on the machine; memory is what all of them hold together.
@@ -101,7 +103,7 @@ class Steps:
         self.title, self.start, self.busy, self.most = title, now, busy, 0.0
 
 
-def job(customers: int, folder: Path) -> dict[str, object]:
+def job(customers: int, folder: Path, memory_limit: str | None) -> dict[str, object]:
     """Simulate, do the main job, and compare the summary with the group-by it needs at least."""
     steps = Steps()
     steps("Simulating the log")
@@ -119,7 +121,7 @@ def job(customers: int, folder: Path) -> dict[str, object]:
             "name": "scale",
             "horizon": "26w",
             "output": str(folder / "output"),
-            "data": {"source": str(folder / "log" / "*.parquet")},
+            "data": {"source": str(folder / "log" / "*.parquet"), "memory_limit": memory_limit},
             "tracking": {"uri": f"sqlite:///{folder}/mlflow.db"},
         }
     )
@@ -188,16 +190,18 @@ def table(found: list[dict]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--customers", type=int, nargs="+", default=[100_000, 1_000_000])
+    parser.add_argument("--memory-limit", help="of the database, such as 3GB")
     parser.add_argument("--write", action="store_true", help="put the table into the README")
     parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.one:
-        print(json.dumps(job(asked.customers[0], asked.one)))
+        print(json.dumps(job(asked.customers[0], asked.one, asked.memory_limit)))
         return
     found = []
     for customers in asked.customers:
         with tempfile.TemporaryDirectory() as folder:
             call = [sys.executable, __file__, "--customers", str(customers), "--one", folder]
+            call += ["--memory-limit", asked.memory_limit] if asked.memory_limit else []
             made = subprocess.run(call, check=True, stdout=subprocess.PIPE, text=True, cwd=folder)
         found.append(json.loads(made.stdout.splitlines()[-1]))
     text = table(found)

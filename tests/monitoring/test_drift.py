@@ -22,6 +22,7 @@ from clvseg.learning import learn
 from clvseg.monitoring.drift import ALL, measure_drift, predicted_until
 from clvseg.monitoring.reference import learn_reference, stability_index, stability_of
 from clvseg.run import Run
+from clvseg.stored import Stored
 from clvseg.workflow import _reference
 
 AS_OF, UNTIL = dt.date(2024, 12, 21), dt.date(2025, 4, 20)
@@ -74,8 +75,8 @@ def run(log, tmp_path_factory):
     behaviour = learned.people[[feature.name for feature in feature_catalogue(())]]
     tables = {one.name: pd.DataFrame() for one in fields(Run) if one.type == "pd.DataFrame"}
     tables |= {
-        "scores": scores,
-        "customers": learned.panel.current.drop(columns=[*EXPECTATIONS]).reset_index(),
+        "scores_kept": Stored.of(scores),
+        "customers_kept": Stored.of(learned.panel.current.drop(columns=[*EXPECTATIONS]).reset_index()),
     }
     made = Run(
         settings=settings,

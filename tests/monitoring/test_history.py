@@ -9,6 +9,7 @@ import pytest
 from clvseg.errors import DataError
 from clvseg.frames import HISTORY
 from clvseg.monitoring.history import NONE_YET, History
+from clvseg.stored import Stored
 
 JANUARY, FEBRUARY, MARCH = (dt.date(2024, month, 28) for month in (1, 2, 3))
 
@@ -72,11 +73,11 @@ def test_an_earlier_date_comes_in_without_changing_later_ones(history):
 def test_a_write_that_fails_leaves_what_was_there(history, monkeypatch):
     add(history, JANUARY, anna="top")
 
-    def fail(frame, path, **options):
+    def fail(table, path):
         path.write_bytes(b"half")
         raise OSError("disk full")
 
-    monkeypatch.setattr(pd.DataFrame, "to_parquet", fail)
+    monkeypatch.setattr(Stored, "save", fail)
     with pytest.raises(OSError, match="disk full"):
         add(history, JANUARY, anna="rest")
     assert history.read(JANUARY)["segment"].tolist() == ["top"]

@@ -14,6 +14,7 @@ from clvseg.config import Settings
 from clvseg.evaluation.gates import GATES
 from clvseg.evaluation.returning import ALL, CAME, CUSTOMER, ORDERED
 from clvseg.run import Run
+from clvseg.stored import Stored
 
 SPECS = [
     (
@@ -87,7 +88,7 @@ def build_run(
         profile={"lines_read": 69_659, "duplicate_lines_dropped": 255, "same_day_orders_merged": 2_068, "purchases": 67_591,
                  "refund_lines": 0, "lines_without_customer": 0},
         models={},
-        scores=frames.SCORES.conform(scores),
+        scores_kept=Stored.of(frames.SCORES.conform(scores)),
         segments=frames.SEGMENTS.conform(table),
         later=frames.LATER.conform(_later(rng, table)),
         leaderboard_value=frames.LEADERBOARD_VALUE.conform(_value_board(scale)),
@@ -111,7 +112,9 @@ def build_run(
              "within": 0.5, "gap": 0.8, "gap_error": 0.02, "calinski_harabasz": 900.0, "bic": 8.4, "weakest": 0.8,
              "later_value": 0.2, "smallest_share": 0.05, "votes": [1, 1, 4, 1, 0, 0, 0]}
         )),
-        customers=pd.DataFrame({"customer_id": scores["customer_id"], "orders": scores["frequency"] + 1.0}),
+        customers_kept=Stored.of(
+            pd.DataFrame({"customer_id": scores["customer_id"], "orders": scores["frequency"] + 1.0})
+        ),
         survival=_survival([ALL, *names], {ORDERED: 0.0, CUSTOMER: 0.0}),
         survival_later=_survival([ALL], {ORDERED: 0.0, CAME: 0.02}),
         rules=_rules(names),

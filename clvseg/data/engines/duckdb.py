@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import tempfile
 import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import duckdb
 import pandas as pd
-import psutil
 import pyarrow as pa
 
 from clvseg.data.engines.engine import name, text
 from clvseg.errors import CapacityError, EngineError
+from clvseg.files import scratch
 
 _SPILL = "clvseg-spill-"
 # What DuckDB says when its folder for what does not fit into memory is full.
 _DISK = ("No space left", "max_temp_directory_size", "File too large")
-
-
-def _spill_folder() -> Path:
-    """A name for a session's own folder; those of processes that were killed are removed."""
-    parent = Path(tempfile.gettempdir())
-    for left in parent.glob(f"{_SPILL}*"):
-        pid = left.name.removeprefix(_SPILL).partition("-")[0]
-        if pid.isdigit() and not psutil.pid_exists(int(pid)):
-            shutil.rmtree(left, ignore_errors=True)
-    return parent / f"{_SPILL}{os.getpid()}-{uuid4().hex[:8]}"
 
 
 class DuckDBEngine:
@@ -55,7 +42,7 @@ class DuckDBEngine:
 
     def __init__(self, database: str | Path | None = None, memory_limit: str | None = None) -> None:
         self._limit = memory_limit
-        self._spill = _spill_folder()
+        self._spill = scratch(_SPILL)
         config: dict[str, Any] = {"temp_directory": str(self._spill), "autoinstall_known_extensions": False}
         self._connection = duckdb.connect(config=config)
         weakref.finalize(self, shutil.rmtree, self._spill, ignore_errors=True)
