@@ -207,16 +207,13 @@ def boost(
     del asked["guided"]
     parameters = {**_PARAMETERS, **asked, **objective, "seed": seed, "monotone_constraints": signs}
     values = rows.to_numpy(dtype=np.float64)
-
-    def dataset() -> lgb.Dataset:
-        return lgb.Dataset(
-            values, target, init_score=start, feature_name=list(rows.columns), free_raw_data=False
-        )
-
+    dataset = lgb.Dataset(
+        values, target, init_score=start, feature_name=list(rows.columns), free_raw_data=False
+    )
     splits = [(np.flatnonzero(fold != k), np.flatnonzero(fold == k)) for k in np.unique(fold)]
     history = lgb.cv(
         parameters,
-        dataset(),
+        dataset,
         _MAX_ROUNDS,
         folds=splits,
         callbacks=[lgb.early_stopping(_PATIENCE, verbose=False)],
@@ -225,8 +222,8 @@ def boost(
     rounds = len(next(scores for name, scores in history.items() if name.endswith("-mean")))
     raw = np.empty(len(values))
     for (_, held_out), booster in zip(splits, history["cvbooster"].boosters, strict=True):
-        raw[held_out] = booster.predict(values[held_out], raw_score=True, num_iteration=rounds)
-    return Boosted(lgb.train(parameters, dataset(), rounds), raw)
+        raw[held_out] = raw_scores(booster, values[held_out], rounds)
+    return Boosted(lgb.train(parameters, dataset, rounds), raw)
 
 
 def retrain(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from math import factorial
 from typing import TYPE_CHECKING, Self
 
@@ -133,7 +134,7 @@ def _coalitions(takes: Sequence[FloatArray], shares: Sequence[float]) -> FloatAr
     return total
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Tables:
     """A booster's trees, to look rows up in.
 
@@ -146,12 +147,18 @@ class Tables:
     trees: list[Tree]
 
     @classmethod
-    def of(cls, booster: lightgbm.Booster) -> Self | None:
+    def of(cls, booster: lightgbm.Booster, rounds: int | None = None) -> Self | None:
         """Read a booster; None where a tree is too large, or asks what is no threshold on a number."""
         if booster.num_model_per_iteration() > 1:
             return None
+        return cls.read(booster.model_to_string(num_iteration=rounds))
+
+    @classmethod
+    @lru_cache(maxsize=16)
+    def read(cls, model: str) -> Self | None:
+        """Read the text of a booster of one output, kept for the next rows that are looked up in it."""
         trees = []
-        for block in booster.model_to_string().split("\nTree=")[1:]:
+        for block in model.split("\nTree=")[1:]:
             fields = dict(line.split("=", 1) for line in block.split("\n\n")[0].splitlines() if "=" in line)
             words = [np.array(fields.get(key, "").split(), dtype=np.int64) for key in _WORDS]
             numbers = [np.array(fields.get(key, "").split(), dtype=np.float64) for key in _NUMBERS]
@@ -166,25 +173,31 @@ class Tables:
             trees.append(Tree(feature, threshold, left, right, value, covers, leaf_covers))
         return cls(trees)
 
+    @cached_property
+    def _predictions(self) -> list[FloatArray]:
+        return [tree.predictions() for tree in self.trees]
+
+    @cached_property
+    def _contributions(self) -> list[tuple[NDArray[np.int64], FloatArray]]:
+        return [tree.contributions() for tree in self.trees]
+
     def predict(self, values: FloatArray) -> FloatArray:
         """Raw scores of rows without NaN, shape (rows,): what the booster predicts, to the last bit."""
-        tables = [tree.predictions() for tree in self.trees]
         out = np.zeros(len(values))
         for start in range(0, len(values), BLOCK):
             block = np.ascontiguousarray(values[start : start + BLOCK].T)
             total = out[start : start + BLOCK]
-            for tree, table in zip(self.trees, tables, strict=True):
+            for tree, table in zip(self.trees, self._predictions, strict=True):
                 total += table[_answers(tree, block)]
         return out
 
     def contributions(self, values: FloatArray) -> tuple[FloatArray, float]:
         """SHAP values of rows without NaN, shape (rows, features), and what they start from."""
-        tables = [tree.contributions() for tree in self.trees]
         out = np.empty(values.shape)
         for start in range(0, len(values), BLOCK):
             block = np.ascontiguousarray(values[start : start + BLOCK].T)
             total = np.zeros(block.shape)
-            for tree, (features, table) in zip(self.trees, tables, strict=True):
+            for tree, (features, table) in zip(self.trees, self._contributions, strict=True):
                 if not len(features):
                     continue
                 codes = _answers(tree, block)
@@ -194,7 +207,7 @@ class Tables:
         return out, sum(tree.mean for tree in self.trees)
 
 
-def raw_scores(booster: lightgbm.Booster, values: FloatArray) -> FloatArray:
+def raw_scores(booster: lightgbm.Booster, values: FloatArray, rounds: int | None = None) -> FloatArray:
     """Raw score of each row, shape (rows,); by tables where that is quicker, with the same result.
 
     Parameters
@@ -203,11 +216,14 @@ def raw_scores(booster: lightgbm.Booster, values: FloatArray) -> FloatArray:
         Of one output.
     values : ndarray of float, shape (rows, features)
         In the booster's order.
+    rounds : int, optional
+        Of so many trees only.
     """
-    tables = _tables(booster, values)
+    tables = _tables(booster, values, rounds)
     if tables is not None:
         return tables.predict(values)
-    return np.asarray(booster.predict(values, raw_score=True, num_threads=1), dtype=np.float64)
+    raw = booster.predict(values, raw_score=True, num_iteration=rounds, num_threads=1)
+    return np.asarray(raw, dtype=np.float64)
 
 
 def shap_of(booster: lightgbm.Booster, values: FloatArray) -> tuple[FloatArray, float] | None:
@@ -216,10 +232,10 @@ def shap_of(booster: lightgbm.Booster, values: FloatArray) -> tuple[FloatArray, 
     return None if tables is None else tables.contributions(values)
 
 
-def _tables(booster: lightgbm.Booster, values: FloatArray) -> Tables | None:
+def _tables(booster: lightgbm.Booster, values: FloatArray, rounds: int | None = None) -> Tables | None:
     if len(values) < FEWEST_ROWS or np.isnan(values).any():
         return None
-    return Tables.of(booster)
+    return Tables.of(booster, rounds)
 
 
 def _answers(tree: Tree, block: FloatArray) -> NDArray[np.intp]:

@@ -75,7 +75,7 @@ def _texts(rows: list[str]) -> Text:
 def _pace(frame: pd.DataFrame, raises: Flags, typical: Typical) -> Text:
     since, gap = frame["since_last"].to_numpy(), frame["gap_mean"].to_numpy()
     usual = [f"every {'day' if text == '1' else text}" for text in numbers(np.maximum(np.rint(gap), 1.0))]
-    days = [count(value, "day") for value in since]
+    days = [count(value, "day") for value in since.tolist()]
     short = since <= typical.medians["since_last"]
     once = frame["orders"].to_numpy() <= 1
     slow = gap > typical.medians["gap_mean"]
@@ -116,7 +116,7 @@ def _count(frame: pd.DataFrame, raises: Flags, typical: Typical) -> Text:
             ("bought only once" if up else "one order so far")
             if value <= 1
             else f"{'only ' if up and small else ''}{count(value, 'order')} so far"
-            for value, up, small in zip(orders, raises, few, strict=True)
+            for value, up, small in zip(orders.tolist(), raises, few, strict=True)
         ]
     )
 
@@ -183,7 +183,7 @@ def _tenure(frame: pd.DataFrame, raises: Flags, typical: Typical) -> Text:
         [
             f"customer for {'only ' if new else ''}"
             + (count(days, "day") if days < 730 else count(days / 365.25, "year"))
-            for days, new in zip(age, recent, strict=True)
+            for days, new in zip(age.tolist(), recent, strict=True)
         ]
     )
 

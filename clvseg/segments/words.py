@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import floor, isfinite, log10
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 
+@lru_cache(maxsize=50_000)
 def number(value: float) -> str:
     """Round a number for reading: two digits under one, whole from ten on, three digits from a thousand on.
 
