@@ -28,7 +28,9 @@ check: setup
 	@$(BIN)/lint-imports
 
 bench: setup
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
 	@$(BIN)/python experiments/peer_speed/run.py --write
+	@$(BIN)/python experiments/side_by_side/run.py --write
 
 format: setup
 	@$(BIN)/ruff format .
