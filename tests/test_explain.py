@@ -470,3 +470,13 @@ def test_explaining_loads_shap_only_when_used():
     code = "import sys, clvseg.explain; print('shap' in sys.modules, 'matplotlib' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.split() == ["False", "False"]
+
+
+def test_what_is_known_of_nobody_in_a_segment_sets_none_apart():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"orders": rng.poisson(4, 400) + 1.0, "visits": rng.poisson(9, 400) * 1.0})
+    segment = pd.Series(np.where(frame["orders"] > 4, "many", "few"), index=frame.index)
+    frame.loc[segment == "few", "visits"] = np.nan
+    found = explain_segments(frame, segment)
+    assert set(found.reasons) == {"many", "few"}
+    assert not any("visits" in words for words in found.reasons.values())

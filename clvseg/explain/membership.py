@@ -209,7 +209,9 @@ def _sentence(table: pd.DataFrame, frame: pd.DataFrame, segment: pd.Series) -> s
 
 
 def _contrast(feature: str, inside: float, outside: float, how: str = "") -> str | None:
-    """Words for a feature inside and outside; None where both read the same."""
+    """Words for a feature inside and outside; None where both read the same, or one is not known."""
+    if not np.isfinite([inside, outside]).all():
+        return None
     mine, theirs = (f"{v:.0%}" if feature in _SHARES else number(v) for v in (inside, outside))
     if mine == theirs:
         return None
