@@ -44,7 +44,7 @@ from clvseg.evaluation.profit import (
 )
 from clvseg.evaluation.returning import later_returns, returns_accuracy
 from clvseg.explain import EXPECTATIONS
-from clvseg.learning import MODEL_NAMES, Learned, learn, purchase_models
+from clvseg.learning import MODEL_NAMES, Learned, begin, purchase_models
 from clvseg.scores import PREDICTORS
 from clvseg.segments import later_table
 from clvseg.value import MODELS
@@ -136,7 +136,12 @@ class _Cutoff:
 
 
 def judge(
-    transactions: Transactions, settings: Settings, progress: Step, origins: int = 1
+    transactions: Transactions,
+    settings: Settings,
+    progress: Step,
+    origins: int = 1,
+    *,
+    meanwhile: Callable[[], None] | None = None,
 ) -> tuple[Judged, list[checks.Finding]]:
     """Hold back the last horizon, or half of a log that is shorter than two, and measure on it.
 
@@ -153,6 +158,8 @@ def judge(
         Called with the title of each step.
     origins : int
         How many cutoffs, where the history allows.
+    meanwhile : callable, optional
+        Called when the boosters of the newest cutoff are being trained in other processes.
 
     Returns
     -------
@@ -169,7 +176,7 @@ def judge(
         As :func:`clvseg.learning.learn`, at the newest cutoff.
     """
     horizon, days = plan_cutoffs(transactions.first_day, transactions.last_day, settings, origins)
-    newest = _measure(transactions, days[0], horizon, settings, progress, None)
+    newest = _measure(transactions, days[0], horizon, settings, progress, None, meanwhile)
     cutoffs, left_out = [newest], {}
     for day in days[1:]:
         try:
@@ -221,13 +228,17 @@ def _measure(
     settings: Settings,
     progress: Step,
     population: pd.Index | None,
+    meanwhile: Callable[[], None] | None = None,
 ) -> _Cutoff:
     """Fit as of a day and compare every row with what followed.
 
     `population` are the customers the bootstrap draws from, when they are more than those known on the day.
     """
     progress(f"Judging: fitting to {day}, measuring on the {horizon} days after")
-    learned = learn(transactions, day, horizon, settings)
+    finish = begin(transactions, day, horizon, settings)
+    if meanwhile:
+        meanwhile()
+    learned = finish()
     later = outcomes(transactions, day, horizon)
     if later["value"].sum() <= 0:
         raise DataError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from clvseg.data.features import log_gaps
 from clvseg.data.transactions import Transactions
 from clvseg.errors import ConfigError, ConvergenceError, DataError, nearest
 from clvseg.evaluation.returning import Returns, expected_returns
-from clvseg.explain import ReasonCodes
+from clvseg.explain import ReasonCodes, drivers, shap_values
 from clvseg.processes import side_by_side
 from clvseg.scores import Scorer, attributes_of
 from clvseg.segments import Segmentation
@@ -100,48 +100,62 @@ def learn(transactions: Transactions, as_of: dt.date, horizon_days: int, setting
     DataError, ConvergenceError
         When the purchase and spend models cannot be fitted.
     """
-    seed = settings.seed
+    return begin(transactions, as_of, horizon_days, settings)()
+
+
+def begin(
+    transactions: Transactions, as_of: dt.date, horizon_days: int, settings: Settings
+) -> Callable[[], Learned]:
+    """Fit the probability models and let other processes begin to train the boosters.
+
+    Parameters and errors as for :func:`learn`.
+
+    Returns
+    -------
+    callable
+        Waits for them and gives what was learned.
+    """
     segmentation, named = _segmentation(settings), _earlier_segmentation(settings)
     panel, base = build_panel(transactions, as_of, horizon_days, value_fitter(settings.value))
     models = (
-        HybridValueModel(seed, Boosting(**settings.value.boosting.model_dump())),
-        ChurnModel(seed, Boosting(**settings.churn.boosting.model_dump())),
+        HybridValueModel(settings.seed, Boosting(**settings.value.boosting.model_dump())),
+        ChurnModel(settings.seed, Boosting(**settings.churn.boosting.model_dump())),
     )
-    hybrid, churn = _fit_both(models, panel)
-    intervals = ValueIntervals.fit(panel, hybrid, churn.out_of_fold)
+    fitted = side_by_side((delayed(_fit)(model, panel) for model in models), worth=is_large(panel))
 
-    def scored(frame: pd.DataFrame, day: dt.date) -> pd.DataFrame:
-        known = attributes_of(settings, frame, day)
-        return frame.assign(
-            predicted_value=hybrid.predict(frame), churn_probability=churn.predict_proba(frame)[:, 1]
-        ).join(known)
+    def finish() -> Learned:
+        hybrid, churn = fitted
+        intervals = ValueIntervals.fit(panel, hybrid, churn.out_of_fold)
 
-    people = scored(panel.current, as_of)
-    earlier = None
-    if panel.origins:
-        newest = panel.origin == 0
-        earlier = (
-            scored(panel.rows[newest], panel.origins[0]),
-            panel.outcome["value"].to_numpy(dtype=np.float64)[newest],
-        )
-    if settings.segments.method != "value":
-        inputs, known = _inputs(settings, people), list(people.columns)
-        beside = known[known.index("churn_probability") + 1 :]
-        segmentation.set_params(inputs=inputs, attributes=tuple(one for one in inputs if one in beside))
-    segmentation.fit(people, earlier=earlier)
-    if named is not None:
-        segmentation.keep_names(named, people)
-    return Learned(panel, base, hybrid, churn, intervals, segmentation, people)
+        def scored(frame: pd.DataFrame, day: dt.date) -> pd.DataFrame:
+            known = attributes_of(settings, frame, day)
+            return frame.assign(
+                predicted_value=hybrid.predict(frame), churn_probability=churn.predict_proba(frame)[:, 1]
+            ).join(known)
+
+        people = scored(panel.current, as_of)
+        earlier = None
+        if panel.origins:
+            newest = panel.origin == 0
+            earlier = (
+                scored(panel.rows[newest], panel.origins[0]),
+                panel.outcome["value"].to_numpy(dtype=np.float64)[newest],
+            )
+        if settings.segments.method != "value":
+            inputs, known = _inputs(settings, people), list(people.columns)
+            beside = known[known.index("churn_probability") + 1 :]
+            segmentation.set_params(inputs=inputs, attributes=tuple(one for one in inputs if one in beside))
+        segmentation.fit(people, earlier=earlier)
+        if named is not None:
+            segmentation.keep_names(named, people)
+        return Learned(panel, base, hybrid, churn, intervals, segmentation, people)
+
+    return finish
 
 
-def _fit_both(
-    models: tuple[HybridValueModel, ChurnModel], panel: Panel
-) -> tuple[HybridValueModel, ChurnModel]:
-    """Both fitted, side by side in processes where that gains more than it takes to start them."""
-    if len(panel.rows) <= PARALLEL_ROWS:
-        return models[0].fit(panel), models[1].fit(panel)
-    hybrid, churn = side_by_side(delayed(_fit)(model, panel) for model in models)
-    return hybrid, churn
+def is_large(panel: Panel) -> bool:
+    """Whether training on it is worth starting processes."""
+    return len(panel.rows) > PARALLEL_ROWS
 
 
 def _fit(model: Any, panel: Panel) -> Any:
@@ -230,17 +244,37 @@ def purchase_models(learned: Learned, settings: Settings) -> tuple[dict[str, Mod
     return bases, left_out
 
 
-def refit(learned: Learned, seed: int) -> dict[str, ChurnModel | HybridValueModel]:
-    """Train the boosters anew, on a bootstrap draw of at most 5,000 customers and with another seed.
+def refit_drivers(learned: Learned, people: pd.DataFrame, seeds: Iterable[int]) -> Iterator[pd.DataFrame]:
+    """What drives churn and value of some customers where the boosters are trained anew.
+
+    Each time on a bootstrap draw of at most 5,000 customers and with another seed.
+
+    Parameters
+    ----------
+    learned : Learned
+        Models that do without boosting are left out.
+    people : DataFrame
+        Whom to explain.
+    seeds : iterable of int
+        One for each time.
 
     Returns
     -------
-    dict of str to model
-        ``churn`` and ``value``; one that does without boosting is left out.
+    iterator of DataFrame
+        From :func:`clvseg.explain.drivers`; other processes have begun with it.
     """
-    panel = learned.panel.resample(REFIT_CUSTOMERS, seed)
-    models: dict[str, ChurnModel | HybridValueModel] = {"churn": learned.churn, "value": learned.hybrid}
-    return {target: model.refit(panel, seed) for target, model in models.items() if model.parts}
+    models: dict[str, Any] = {"churn": learned.churn, "value": learned.hybrid}
+    tasks = (
+        delayed(_drivers_again)(model, panel, people, target, seed)
+        for seed, panel in ((seed, learned.panel.resample(REFIT_CUSTOMERS, seed)) for seed in seeds)
+        for target, model in models.items()
+        if model.parts
+    )
+    return side_by_side(tasks, worth=is_large(learned.panel))
+
+
+def _drivers_again(model: Any, panel: Panel, people: pd.DataFrame, target: str, seed: int) -> pd.DataFrame:
+    return drivers(shap_values(model.refit(panel, seed), people), people, target)
 
 
 def value_fitter(settings: ValueSettings) -> Callable[[pd.DataFrame, pd.DataFrame], ValueModel]:

@@ -13,12 +13,17 @@ from joblib import Parallel
 PROCESSES = 2
 
 
-def side_by_side(tasks: Iterable[Any]) -> Iterator[Any]:
+def side_by_side(tasks: Iterable[Any], *, worth: bool = True) -> Iterator[Any]:
     """Yield the results of :func:`joblib.delayed` calls in order; only a few tasks are taken ahead of them.
+
+    Work begins with the call, before the first result is asked for, and waits for what was begun earlier.
+    Where it is not `worth` starting processes, each is done here when it is asked for.
 
     Never in threads: LightGBM does not promise that two fits at once in one process are safe, and one
     crashed.
     """
+    if not worth:
+        return (call(*given, **named) for call, given, named in tasks)
     parallel = Parallel(
         n_jobs=PROCESSES,
         max_nbytes=None,
@@ -26,7 +31,7 @@ def side_by_side(tasks: Iterable[Any]) -> Iterator[Any]:
         initializer=_end_with,
         initargs=(os.getpid(),),
     )
-    yield from parallel(tasks)
+    return iter(parallel(tasks))
 
 
 def _end_with(parent: int) -> None:

@@ -178,7 +178,7 @@ def _write_folder(run: Run, root: Path) -> Path:
         history = History(root / "history")
         history.write(history.entries(run.scores_kept.some(ENTERED)), run.as_of)
         drawn = write_report(run, building / "report.html", _last_moves(run, history, run.as_of))
-        write_charts(run, building / "charts", drawn=drawn)
+        write_charts(drawn, building / "charts")
         folder = _free_name(root / "runs")
         building.rename(folder)
     except OSError as error:
@@ -338,7 +338,7 @@ def publish_forecast(run: Run, found: Forecast, *, progress: Callable[[str], Non
         run.save_again(building, *_FORECAST_TABLES)
         moves = _last_moves(run, History.beside(folder))
         drawn = write_report(run, building / "report.html", moves)
-        write_charts(run, building / "charts", *_FINANCE_CHARTS, drawn=drawn)
+        write_charts(drawn, building / "charts", *_FINANCE_CHARTS)
         _exchange(building, place)
     except OSError as error:
         raise ConfigError(

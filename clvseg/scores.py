@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -15,18 +16,29 @@ from joblib import delayed
 from clvseg.churn.model import ChurnModel
 from clvseg.config import DataSettings, Settings
 from clvseg.data.attributes import read_attributes
-from clvseg.data.features import BLOCK, customer_ids, feature_blocks
+from clvseg.data.engines.engine import SpreadsWork
+from clvseg.data.features import (
+    BLOCK,
+    as_features,
+    customer_ids,
+    feature_blocks,
+    feature_catalogue,
+    features_query,
+)
 from clvseg.data.transactions import Transactions
 from clvseg.errors import DataError, MissingColumnsError
 from clvseg.explain import ReasonCodes, shap_values
+from clvseg.files import scratch
 from clvseg.frames import SCORES
 from clvseg.processes import PROCESSES, side_by_side
 from clvseg.segments import Segmentation
+from clvseg.stored import Stored
 from clvseg.value.hybrid import HybridValueModel
 from clvseg.value.intervals import ValueIntervals
 from clvseg.value.origins import ModelBase
 
 PREDICTORS = ("base", "hybrid", "churn")
+_FEATURE, _SCORE = "f_", "s_"  # as long as each other
 
 
 def predict_with(models: dict[str, Any], features: pd.DataFrame) -> pd.DataFrame:
@@ -111,6 +123,62 @@ def data_settings(settings: Settings) -> DataSettings:
 
 
 @dataclass(frozen=True)
+class ScoreRows:
+    """Scoring as an engine's executors do it: rows in, the same customers' features and scores out.
+
+    Attributes
+    ----------
+    scorer : Scorer
+        What scores.
+    as_of : date
+        Last known day.
+    extras : tuple of str
+        Optional columns of the log.
+    held : bool
+        Whether a column ``segment`` holds the segments of the date before.
+    attributes : Series or None
+        Types of the columns that are attributes.
+    """
+
+    scorer: Scorer
+    as_of: dt.date
+    extras: tuple[str, ...]
+    held: bool
+    attributes: pd.Series | None
+
+    def __call__(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Columns of both, by a prefix apart."""
+        features, known = as_features(rows, self.extras), rows.set_index("customer_id")
+        previous = known["segment"].dropna() if self.held else None
+        attributes = (
+            None if self.attributes is None else known[list(self.attributes.index)].astype(self.attributes)
+        )
+        scores = self.scorer.score_features(features, self.as_of, previous, attributes)
+        told = scores.drop(columns=["customer_id", "as_of"]).add_prefix(_SCORE)
+        return pd.concat(
+            [scores[["customer_id"]], features.reset_index(drop=True).add_prefix(_FEATURE), told], axis=1
+        )
+
+    def like(self, customer_type: str) -> pd.DataFrame:
+        """What comes of no rows."""
+        ids = pd.Series(dtype="int64" if customer_type == "BIGINT" else "str", name="customer_id")
+        names = [f"{_FEATURE}{feature.name}" for feature in feature_catalogue(self.extras)]
+        told = SCORES.empty().drop(columns=["customer_id", "as_of"]).add_prefix(_SCORE)
+        return pd.concat([ids, pd.DataFrame(columns=names, dtype="float64"), told], axis=1)
+
+    def split(self, rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Features and scores again."""
+        of = {
+            prefix: rows[[name for name in rows.columns if name.startswith(prefix)]].rename(
+                columns=lambda name: name[len(_FEATURE) :]
+            )
+            for prefix in (_FEATURE, _SCORE)
+        }
+        scores = of[_SCORE].assign(customer_id=rows["customer_id"], as_of=pd.Timestamp(self.as_of))
+        return of[_FEATURE].set_axis(pd.Index(rows["customer_id"])), SCORES.conform(scores)
+
+
+@dataclass(frozen=True)
 class Scorer:
     """Everything fitted, ready to score any log that is read with the same column settings.
 
@@ -192,9 +260,43 @@ class Scorer:
             # Of all at once: a file may know nobody of a block.
             everyone = pd.DataFrame(index=customer_ids(known, day))
             attributes = attributes_of(self.settings, everyone, day)
+        if isinstance(known.engine, SpreadsWork):
+            yield from self._score_there(known.engine, known, day, previous, attributes)
+            return
         blocks = feature_blocks(known, day, most)
         while some := list(islice(blocks, 2 * PROCESSES)):
             yield from zip(some, self._side_by_side(some, day, previous, attributes), strict=True)
+
+    def _score_there(
+        self,
+        engine: SpreadsWork,
+        known: Transactions,
+        day: dt.date,
+        previous: pd.Series | None,
+        attributes: pd.DataFrame | None,
+    ) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
+        """Let the engine's executors score, and read what they wrote, one row group after the other."""
+        sql = f"SELECT * FROM ({features_query(known, day)})"
+        beside = {"held": previous, "attributes": attributes}
+        for table, frame in beside.items():
+            if frame is not None:
+                known.engine.register(
+                    "tell of the customers", table, frame.rename_axis("customer_id").reset_index()
+                )
+                sql += f" LEFT JOIN {table} USING (customer_id)"
+        types = None if attributes is None else attributes.dtypes
+        task = ScoreRows(self, day, known.extras, previous is not None, types)
+        ids = known.engine.columns("purchases")["customer_id"]
+        folder = scratch("clvseg-spark-")
+        try:
+            engine.work_on("score the customers", sql, task, task.like(ids), folder)
+            for path in sorted(folder.glob("*.parquet")):
+                for block in Stored(path).blocks():
+                    yield task.split(block)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            for table in beside:
+                known.engine.drop(table)
 
     def _side_by_side(
         self,

@@ -31,7 +31,7 @@ from clvseg.errors import ConfigError, DataError
 from clvseg.evaluation.returning import returns_table
 from clvseg.files import write_whole
 from clvseg.judging import Judged, Step, judge
-from clvseg.learning import MODEL_NAMES, Learned, learn, refit
+from clvseg.learning import MODEL_NAMES, Learned, begin, refit_drivers
 from clvseg.metering import Meter
 from clvseg.monitoring import ENTERED, Drift, History, learn_reference, measure_contract_drift, measure_drift
 from clvseg.monitoring.drift import SCORES as SCORE_COLUMNS
@@ -105,9 +105,14 @@ def _fit(settings: Settings, source: Any, reuse: Path | None, progress: Step) ->
     as_of = transactions.last_day
     findings = checks.run_checks(transactions, settings.horizon_days)
     sample = transactions.sample(settings.sample)
-    judged, doubts = judge(sample, settings, progress)
+    begun: list[Callable[[], Learned]] = []
+
+    def meanwhile() -> None:
+        begun.append(begin(sample, as_of, settings.horizon_days, settings))
+
+    judged, doubts = judge(sample, settings, progress, meanwhile=meanwhile)
     progress("Fitting on the whole log")
-    learned = learn(sample, as_of, settings.horizon_days, settings)
+    learned = begun[0]()
     progress("Scoring the customers and finding their reasons")
     scorer = learned.scorer(settings)
     everyone, features, scores = _score_all(scorer, transactions, learned.people.index)
@@ -131,8 +136,12 @@ def _fit(settings: Settings, source: Any, reuse: Path | None, progress: Step) ->
     earned = judge_segments(settings, learned, segments, rules, judged.learned, judged.outcomes)
     findings += [*checks.check_scorecard(earned), *doubt_labelled(settings, learned)]
     progress("Explaining value and risk, and refitting to see how stable that is")
-    drivers, agreement, contributions = _explanations(learned, settings.seed)
+    drivers, contributions, refits = _explanations(learned, settings.seed)
     findings += [*doubts, *_model_findings(learned, MODEL_NAMES[settings.value.purchases])]
+    maps = place_customers(settings, learned, scores["segment"])
+    rivals = compare_with_rivals(settings, judged.learned, judged.outcomes)
+    survival, weekly = returns_table(learned.returns(), scores["segment"]), revenue_by_week(transactions)
+    drivers, agreement = explain.driver_stability(drivers, list(refits))
     return Run(
         settings=settings,
         facts=judged.facts
@@ -154,19 +163,19 @@ def _fit(settings: Settings, source: Any, reuse: Path | None, progress: Step) ->
         findings=checks.findings_frame(findings),
         deciles=judged.deciles,
         calibration=judged.calibration,
-        weekly=revenue_by_week(transactions),
+        weekly=weekly,
         drivers=drivers,
         contributions=contributions,
         segment_drivers=membership.drivers,
         cluster_choice=scorer.segmentation.cluster_choice_,
         model_choice=judged.model_choice,
         holdout=judged.holdout,
-        survival=returns_table(learned.returns(), scores["segment"]),
+        survival=survival,
         survival_later=judged.survival_later,
         rules=rules,
         scorecard=earned,
-        maps=place_customers(settings, learned, scores["segment"]),
-        rivals=compare_with_rivals(settings, judged.learned, judged.outcomes),
+        maps=maps,
+        rivals=rivals,
     )
 
 
@@ -294,8 +303,8 @@ def _reference(learned: Learned, behaviour: pd.DataFrame) -> Reference:
     return learn_reference(learned.people[columns], then[columns])
 
 
-def _explanations(learned: Learned, seed: int) -> tuple[pd.DataFrame, dict[str, float], pd.DataFrame]:
-    """What drives churn and value, how far refits agree, and the contributions of a sample of customers."""
+def _explanations(learned: Learned, seed: int) -> tuple[pd.DataFrame, pd.DataFrame, Iterator[pd.DataFrame]]:
+    """What drives churn and value, the contributions of a sample of customers, and the drivers of refits."""
     people, tables, tidy = learned.people, [], []
     models: dict[str, explain.Explainable] = {"churn": learned.churn, "value": learned.hybrid}
     for target, model in models.items():
@@ -303,13 +312,8 @@ def _explanations(learned: Learned, seed: int) -> tuple[pd.DataFrame, dict[str, 
         tables.append(explain.drivers(values, people, target))
         tidy.append(explain.tidy_contributions(values, people, target))
     same = people.loc[tidy[0]["customer_id"].unique()]
-    refits = [
-        explain.drivers(explain.shap_values(model, same), same, target)
-        for draw in range(1, REFITS + 1)
-        for target, model in refit(learned, seed + draw).items()
-    ]
-    table, agreement = explain.driver_stability(pd.concat(tables, ignore_index=True), refits)
-    return table, agreement, pd.concat(tidy, ignore_index=True)
+    refits = refit_drivers(learned, same, range(seed + 1, seed + REFITS + 1))
+    return pd.concat(tables, ignore_index=True), pd.concat(tidy, ignore_index=True), refits
 
 
 def check(

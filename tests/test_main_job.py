@@ -270,7 +270,7 @@ def test_a_fit_of_the_same_is_not_done_again(cli, run, published, folder, monkey
         with pytest.raises(BeganToFit):
             workflow.fit(settings, reuse=reuse, progress=begin)
 
-    monkeypatch.setattr(workflow, "judge", lambda *_: begin("Judging"))
+    monkeypatch.setattr(workflow, "judge", lambda *_, **__: begin("Judging"))
     assert workflow.fit(sample_settings(folder), reuse=Path(published.folder)).folder
     fits(sample_settings(folder, seed=2))
     fits(sample_settings(folder, as_of="1998-06-29"))

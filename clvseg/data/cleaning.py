@@ -92,7 +92,7 @@ def clean(source: Source, settings: DataSettings, earlier: Mapping[str, Any] | N
     profile |= engine.row("compare the customer ids", queries.padded_customers(profile["customer_type"]))
     _check_dates(source, roles["time"], times, profile)
     profile |= _currency(source, settings)
-    engine.run("keep the good lines", queries.lines(sorted(_extra_names(roles))))
+    engine.keep("keep the good lines", "lines", queries.lines(sorted(_extra_names(roles))))
     for table in ("parsed", "raw", "given", "rates"):
         engine.drop(table)
     profile |= _purchases(source, settings, profile, earlier is None)
@@ -313,7 +313,7 @@ def _purchases(source: Source, settings: DataSettings, lines: dict[str, Any], ne
     has_order, has_quantity = source.columns.order is not None, source.columns.quantity is not None
     engine.run("sum the days", queries.customer_days(has_order, has_quantity))
     profile = engine.row("count the days", queries.DAY_COUNTS)
-    engine.run("list the purchases", queries.purchases("customer_days"))
+    engine.keep("list the purchases", "purchases", queries.purchases("customer_days"))
     engine.drop("customer_days")
     profile |= engine.row("count the purchases", queries.PURCHASE_COUNTS)
     if needed and not profile["purchases"]:

@@ -135,10 +135,19 @@ def customer_features(tx: Transactions, as_of: dt.date, among: str = queries.EVE
     1               3.0       24.67     0.55
     2               2.0       37.56    21.67
     """
+    frame = tx.engine.frame("compute the features", features_query(tx, as_of, among))
+    return as_features(frame, tx.extras)
+
+
+def features_query(tx: Transactions, as_of: dt.date, among: str = queries.EVERYBODY) -> str:
+    """SQL of :func:`customer_features`, for an engine to go on with."""
     check_day(tx, as_of)
-    extras = tx.extras
-    sql = queries.customer_features(as_of, min(as_of, tx.last_day), extras, among)
-    frame = tx.engine.frame("compute the features", sql).set_index("customer_id")
+    return queries.customer_features(as_of, min(as_of, tx.last_day), tx.extras, among)
+
+
+def as_features(frame: pd.DataFrame, extras: Collection[str]) -> pd.DataFrame:
+    """Give rows of :func:`features_query` the form of :func:`customer_features`."""
+    frame = frame.set_index("customer_id")
     frame = frame[[feature.name for feature in feature_catalogue(extras)]].astype("float64")
     if not np.isfinite(frame.to_numpy()).all():
         bad = ", ".join(frame.columns[~np.isfinite(frame.to_numpy()).all(axis=0)])

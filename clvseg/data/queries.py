@@ -102,11 +102,9 @@ GROUP BY currency ORDER BY lines DESC, currency
 
 
 def lines(extras: Collection[str]) -> str:
-    """Make ``lines``: the kept ones."""
+    """Rows of ``lines``: the kept ones."""
     more = "".join(f", {column}" for column in extras)
-    return (
-        f"CREATE TEMP TABLE lines AS SELECT customer_id, day, amount{more} FROM parsed WHERE reason = 'kept'"
-    )
+    return f"SELECT customer_id, day, amount{more} FROM parsed WHERE reason = 'kept'"
 
 
 def customer_days(has_order: bool, has_quantity: bool) -> str:
@@ -137,23 +135,22 @@ _PURCHASE = "customer_id, day, amount, lines, orders, quantity, refund_lines"
 
 
 def purchases(days: str) -> str:
-    """Make ``purchases`` of customers' days, or of purchases from several places.
+    """Rows of ``purchases``, of customers' days or of purchases from several places.
 
     Each knows the customer's first day, the days since the previous one (``gap``) and their logarithm in
     millionths: what is asked as of a day needs no sort, and integers add up in any order.
     """
     return f"""
-    CREATE TEMP TABLE purchases AS
     SELECT *, CAST(round(ln(gap) * 1e6) AS INTEGER) AS log_gap
-    FROM (SELECT {_PURCHASE}, min(day) OVER (PARTITION BY customer_id) AS first_day,
-                 date_diff('day', lag(day) OVER (PARTITION BY customer_id ORDER BY day), day) AS gap
-          FROM {days} WHERE amount > 0 OR refund_lines = 0)
-    ORDER BY customer_id, day
+    FROM (SELECT {_PURCHASE}, first_value(day) OVER past AS first_day,
+                 date_diff('day', lag(day) OVER past, day) AS gap
+          FROM {days} WHERE amount > 0 OR refund_lines = 0
+          WINDOW past AS (PARTITION BY customer_id ORDER BY day))
     """
 
 
 PURCHASE_COUNTS = """
-SELECT count(*) AS purchases, count(DISTINCT customer_id) AS customers,
+SELECT count(*) AS purchases, count(*) FILTER (WHERE gap IS NULL) AS customers,
        coalesce(CAST(sum(orders) - count(*) AS BIGINT), 0) AS same_day_orders,
        coalesce(CAST(sum(lines) - count(*) AS BIGINT), 0) AS same_day_lines,
        CAST(coalesce(sum(amount), 0) AS DOUBLE) AS revenue,
@@ -219,7 +216,7 @@ def revenue_by_week(until: dt.date) -> str:
 def counts(until: dt.date) -> str:
     """Customers, purchases, revenue and lines up to the day."""
     return f"""
-    SELECT count(*) AS purchases, count(DISTINCT customer_id) AS customers,
+    SELECT count(*) AS purchases, count(*) FILTER (WHERE gap IS NULL) AS customers,
            CAST(coalesce(sum(amount), 0) AS DOUBLE) AS revenue,
            (SELECT count(*) FROM lines WHERE day <= {date(until)}) AS lines
     FROM purchases WHERE day <= {date(until)}
@@ -340,17 +337,20 @@ def drawn(share: float) -> str:
     return f"substr(md5(CAST(customer_id AS VARCHAR)), 1, 8) < '{edge}'"
 
 
-def of_buyers(table: str, condition: str) -> str:
-    """Rows of a table whose customer has a purchase and meets a condition."""
-    return f"""
-    SELECT * FROM {table} WHERE customer_id IN (
-        SELECT customer_id FROM (SELECT DISTINCT customer_id FROM purchases) WHERE {condition})
-    """
+def buyers(condition: str) -> str:
+    """Make ``drawn``: ids of the customers with a purchase who meet a condition."""
+    return f"CREATE TEMP TABLE drawn AS SELECT customer_id FROM purchases WHERE gap IS NULL AND {condition}"
+
+
+def of_drawn(table: str) -> str:
+    """Rows of a table whose customer is among the drawn ones."""
+    return f"SELECT * FROM {table} WHERE customer_id IN (SELECT customer_id FROM drawn)"
 
 
 def customers(until: dt.date) -> str:
     """Ids of all who bought by the day, ascending."""
-    return f"SELECT DISTINCT customer_id FROM purchases WHERE day <= {date(until)} ORDER BY customer_id"
+    known = f"gap IS NULL AND day <= {date(until)}"
+    return f"SELECT customer_id FROM purchases WHERE {known} ORDER BY customer_id"
 
 
 def every_nth_customer(until: dt.date, nth: int) -> str:

@@ -243,11 +243,9 @@ class State:
                 quoted(str(self.folder / part["folder"] / f"{table}.parquet")) for part in parts
             )
             kept = f"read_parquet([{files}])"
-            make = f"CREATE TEMP TABLE lines AS SELECT * FROM {kept}"
+            rows = f"SELECT * FROM {kept}" if table == "lines" else queries.purchases(kept)
             engine.drop(table)
-            engine.run(
-                "put old and new lines together", make if table == "lines" else queries.purchases(kept)
-            )
+            engine.keep("put old and new lines together", table, rows)
         first: dt.date = engine.row("find the first day", "SELECT min(day) AS day FROM purchases")["day"]
         return first
 

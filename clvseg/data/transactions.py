@@ -117,14 +117,18 @@ class Transactions:
         day, on the order of the lines or on a seed, so a log that has grown keeps most of its sample.
         ``profile`` and the days stay those of the whole log.
         """
-        if self.n_customers <= customers:
+        everyone = self.n_customers <= customers
+        if everyone and isinstance(self.engine, DuckDBEngine):
             return self
-        condition, own = queries.drawn(customers / self.n_customers), DuckDBEngine()
+        condition = queries.EVERYBODY if everyone else queries.drawn(customers / self.n_customers)
+        own = DuckDBEngine()
         purpose = "draw a sample of the customers"
+        self.engine.run(purpose, queries.buyers(condition))
         for table, order in (("lines", ""), ("purchases", "ORDER BY customer_id, day")):
-            own.register(purpose, "drawn", self.engine.arrow(purpose, queries.of_buyers(table, condition)))
-            own.run(purpose, f"CREATE TEMP TABLE {table} AS SELECT * FROM drawn {order}")
-            own.drop("drawn")
+            own.register(purpose, "read", self.engine.arrow(purpose, queries.of_drawn(table)))
+            own.run(purpose, f"CREATE TEMP TABLE {table} AS SELECT * FROM read {order}")
+            own.drop("read")
+        self.engine.drop("drawn")
         return replace(self, engine=own)
 
     @property

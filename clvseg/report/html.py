@@ -51,7 +51,7 @@ def render(run: Run, moves: Moves | None = None) -> str:
 
 
 def _page(run: Run, drawn: dict[str, str], moves: Moves | None) -> str:
-    """The page; the SVGs of its charts at their usual width are left in `drawn`."""
+    """The page; the SVGs of all charts at their usual width are left in `drawn`."""
     environment = Environment(
         loader=PackageLoader("clvseg.report"),
         autoescape=True,
@@ -61,9 +61,11 @@ def _page(run: Run, drawn: dict[str, str], moves: Moves | None) -> str:
     )
     page = build(run, moves)
     moving = {} if moves is None else {"moves": moves_figure(moves)}
-    wanted = {name: figure for name, figure in (plan(run) | moving).items() if name in page.figures}
-    drawn |= {name: _svg(figure.draw(width=figure.width)) for name, figure in wanted.items()}
-    pictures = {name: _both(name, figure, drawn[name]) for name, figure in wanted.items()}
+    planned = plan(run) | moving
+    drawn |= {name: _svg(figure.draw(width=figure.width)) for name, figure in planned.items()}
+    pictures = {
+        name: _both(name, figure, drawn[name]) for name, figure in planned.items() if name in page.figures
+    }
     return environment.get_template("report.html.j2").render(page=page, pictures=pictures)
 
 
@@ -82,7 +84,7 @@ def write_report(run: Run, path: str | Path, moves: Moves | None = None) -> dict
     Returns
     -------
     dict of str to str
-        The charts of the page as SVG, for :func:`write_charts`.
+        All charts as SVG, for :func:`write_charts`.
     """
     drawn: dict[str, str] = {}
     page = _page(run, drawn, moves)
@@ -90,27 +92,23 @@ def write_report(run: Run, path: str | Path, moves: Moves | None = None) -> dict
     return drawn
 
 
-def write_charts(run: Run, folder: str | Path, *names: str, drawn: Mapping[str, str]) -> None:
+def write_charts(drawn: Mapping[str, str], folder: str | Path, *names: str) -> None:
     """Write every chart of the report, or those named, as an SVG of its own.
 
     Parameters
     ----------
-    run : Run
-        What a fit made.
+    drawn : mapping of str to str
+        From :func:`write_report`.
     folder : str or Path
         Where they go; made if need be.
     *names : str
-        Charts to write; default all.
-    drawn : mapping of str to str
-        From :func:`write_report`; what is not in it is drawn.
+        Charts to write, where there are such; default all.
     """
     folder = Path(folder)
     folder.mkdir(exist_ok=True)
-    for name, figure in plan(run).items():
-        if names and name not in names:
-            continue
-        svg = drawn[name] if name in drawn else _svg(figure.draw(width=figure.width))
-        write_whole(folder / f"{name}.svg", partial(Path.write_text, data=svg, encoding="utf-8"))
+    for name, svg in drawn.items():
+        if not names or name in names:
+            write_whole(folder / f"{name}.svg", partial(Path.write_text, data=svg, encoding="utf-8"))
 
 
 def segment_picture(run: Run, path: str | Path) -> None:

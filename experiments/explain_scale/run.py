@@ -23,7 +23,7 @@ from clvseg.data.features import customer_features, feature_catalogue
 from clvseg.data.simulate import simulate_transactions
 from clvseg.data.transactions import Transactions
 from clvseg.explain.reasons import ReasonCodes
-from clvseg.learning import learn, refit
+from clvseg.learning import learn, refit_drivers
 
 README = Path(__file__).with_name("README.md")
 BEGIN, END = "<!-- made by run.py -->\n", "<!-- end -->\n"
@@ -73,11 +73,7 @@ def sample(rows: Rows, learned: Any, scorer: Any, people: pd.DataFrame) -> int:
             tidy = explain.tidy_contributions(values, people, target)
     with timed(rows, f"{workflow.REFITS} refits and their drivers, how far they agree"):
         same = people.loc[tidy["customer_id"].unique()]
-        refits = [
-            explain.drivers(explain.shap_values(model, same), same, target)
-            for draw in range(workflow.REFITS)
-            for target, model in refit(learned, 2 + draw).items()
-        ]
+        refits = list(refit_drivers(learned, same, range(2, 2 + workflow.REFITS)))
         _, agreement = explain.driver_stability(pd.concat(tables, ignore_index=True), refits)
     print(agreement)
     segment = scorer.segmentation.assign(people)["segment"]

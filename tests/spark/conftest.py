@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 START = 60.0
+DEPLOY = "org.apache.spark.deploy"
 
 
 @dataclass
@@ -44,6 +45,13 @@ class Cluster:
             time.sleep(0.1)
         raise AssertionError(f"{name} did not start:\n{log.read_text()[-2000:]}")
 
+    def work(self, name: str) -> None:
+        """Start a worker."""
+        self.start(
+            name, f"{DEPLOY}.worker.Worker", self.master, "--host", "127.0.0.1", "--cores", "1",
+            "--memory", "1g", "--webui-port", "0", ready="Successfully registered with master",
+        )  # fmt: skip
+
     def kill(self, name: str) -> None:
         """Kill a process and the executors it started, at once."""
         with contextlib.suppress(ProcessLookupError):
@@ -57,18 +65,14 @@ def cluster(tmp_path_factory) -> Iterator[Cluster]:
 
     folder = tmp_path_factory.mktemp("cluster")
     made = Cluster(folder)
-    deploy = "org.apache.spark.deploy"
     try:
         found = made.start(
-            "master", f"{deploy}.master.Master", "--host", "127.0.0.1", "--port", "0", "--webui-port", "0",
+            "master", f"{DEPLOY}.master.Master", "--host", "127.0.0.1", "--port", "0", "--webui-port", "0",
             ready=r"Starting Spark master at (spark://127\.0\.0\.1:\d+)",
         )  # fmt: skip
         made.master = found[1]
         for name in ("one", "two"):
-            made.start(
-                name, f"{deploy}.worker.Worker", made.master, "--host", "127.0.0.1", "--cores", "1",
-                "--memory", "1g", "--webui-port", "0", ready="Successfully registered with master",
-            )  # fmt: skip
+            made.work(name)
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("PYSPARK_PYTHON", sys.executable)
             patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")

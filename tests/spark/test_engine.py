@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +15,7 @@ from clvseg.checks.facts import LogFacts
 from clvseg.config import DataSettings
 from clvseg.data import summary
 from clvseg.data.features import customer_features
+from clvseg.data.simulate import simulate_transactions
 from clvseg.data.transactions import Transactions
 from clvseg.errors import DataError, EngineError
 
@@ -155,14 +158,71 @@ def fitted():
     return fit(made)
 
 
-def test_scores_agree(cluster, fitted):
-    """All of CDNOW, scored as of a day by one run, from both engines."""
+def test_the_main_job_agrees(cluster, fitted, tmp_path):
+    """Read, checked, judged, fitted, scored, segmented and reported from Spark."""
+    from clvseg import Settings, fit, publish
+
+    place = {"output": str(tmp_path), "tracking": {"enabled": False}}
+    data = {"source": "dataset:cdnow_sample", "engine": "spark"}
+    run = fit(Settings.make({"horizon": "26w", "data": data, **place}))
+    for name in ("scores", "customers", "segments", "leaderboard_value", "leaderboard_churn", "weekly"):
+        one, two = getattr(run, name), getattr(fitted, name)
+        pd.testing.assert_frame_equal(one, two, rtol=1e-9, atol=1e-12, obj=name)
+    assert Path(publish(run).report).stat().st_size > 100_000
+
+
+def test_scores_hold_segments_and_know_attributes_there_too(cluster, tmp_path):
+    """Executors are told the segments of the date before, and what else is known of the customers."""
+    from clvseg import Settings, fit
+    from clvseg.scores import Scorer
+
+    log = simulate_transactions(700, seed=3)
+    tx = Transactions.read(log)
+    ids = customer_features(tx, tx.last_day).index
+    known = pd.DataFrame({"customer_id": ids, "visits": ids.to_numpy() % 7, "region": "north"})
+    known.loc[ids.to_numpy() % 3 == 0, "region"] = "south"
+    known[ids.to_numpy() % 5 > 0].to_csv(tmp_path / "known.csv", index=False)
+    asked = {
+        "horizon": "26w",
+        "segments": {
+            "method": "k_prototypes",
+            "clusters": 3,
+            "margin": 0.5,
+            "attributes": {"known": {"source": str(tmp_path / "known.csv"), "key": "customer_id"}},
+        },
+    }
+    run = fit(Settings.make(asked), log)
+    scorer = Scorer.from_dict(run.models, run.settings)
+    earlier = run.scores.set_index("customer_id")["segment"].sample(frac=0.8, random_state=1)
+    moved = earlier.sample(frac=1.0, random_state=2).set_axis(earlier.index)
+    scores = [scorer.score(read(log, engine), None, moved) for engine in ("spark", "duckdb")]
+    pd.testing.assert_frame_equal(*scores, rtol=1e-9, atol=0.0)
+    assert (scores[0]["segment"] != scorer.score(tx)["segment"]).any()
+
+
+def test_a_worker_is_lost_while_it_scores(cluster, fitted):
+    """Killed with its executor, and what that held of the tables: the other does its part again."""
     from clvseg.scores import Scorer
 
     scorer, day = Scorer.from_dict(fitted.models, fitted.settings), dt.date(1998, 3, 31)
-    scores = [scorer.score(read("dataset:cdnow", engine), day) for engine in ("spark", "duckdb")]
-    assert len(scores[0]) == 23_570
-    pd.testing.assert_frame_equal(*scores, rtol=1e-9, atol=0.0)
+    expected = scorer.score(read("dataset:cdnow", "duckdb"), day)
+    spark = read("dataset:cdnow", "spark")
+    tracker = spark.engine.session.sparkContext.statusTracker()
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(scorer.score, spark, day)
+            while not any(
+                tracker.getStageInfo(stage).numActiveTasks for stage in tracker.getActiveStageIds()
+            ):
+                assert not answer.done()
+                time.sleep(0.01)
+            time.sleep(1.0)
+            assert not answer.done()
+            cluster.kill("two")
+            scores = answer.result(timeout=300)
+    finally:
+        cluster.work("two")
+    pd.testing.assert_frame_equal(scores, expected, rtol=1e-9, atol=0.0)
 
 
 def test_complete_journey_agrees(cluster):

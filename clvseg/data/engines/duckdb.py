@@ -29,8 +29,9 @@ class DuckDBEngine:
     database : str or Path, optional
         A DuckDB file that queries see; attached read-only.
     memory_limit : str, optional
-        What DuckDB may hold in memory, such as ``"4GB"``; the rest goes to a folder of its own below the
-        system's temporary one (``TMPDIR``), which ends with the session. Default: 80 % of the machine's.
+        What DuckDB may hold in memory, such as ``"4GB"``; the tables of :meth:`keep` are then in a file,
+        compressed, and what else does not fit beside it. Both are in a folder of its own below the system's
+        temporary one (``TMPDIR``), which ends with the session. Default: 80 % of the machine's, and no file.
 
     Raises
     ------
@@ -48,6 +49,8 @@ class DuckDBEngine:
         weakref.finalize(self, shutil.rmtree, self._spill, ignore_errors=True)
         if memory_limit is not None:
             self.run("bound its memory", f"SET memory_limit = {text(memory_limit)}")
+            self._spill.mkdir()
+            self.run("keep tables in a file", f"ATTACH {text(str(self._spill / 'tables.duckdb'))} AS kept")
         self.run("set the time zone", "SET TimeZone = 'UTC'")
         if database is not None:
             self.run(f"open {Path(database).name}", f"ATTACH {text(str(database))} AS source (READ_ONLY)")
@@ -74,6 +77,14 @@ class DuckDBEngine:
             return self._connection.execute(sql, list(parameters))
         except (duckdb.Error, RuntimeError, OSError) as error:
             raise self._refusal(purpose, sql, error) from None
+
+    def keep(self, purpose: str, table: str, query: str) -> None:
+        """Make a table of a query's rows that is read again and again."""
+        if self._limit is None:
+            self.run(purpose, f"CREATE TEMP TABLE {table} AS {query}")
+            return
+        self.run(purpose, f"CREATE TABLE kept.main.{table} AS {query}")
+        self.run(purpose, f"CREATE TEMP VIEW {table} AS SELECT * FROM kept.main.{table}")
 
     def frame(self, purpose: str, sql: str, parameters: Sequence[Any] = ()) -> pd.DataFrame:
         """Return the result of a query as a frame."""
@@ -125,6 +136,8 @@ class DuckDBEngine:
             "look for views", "SELECT view_name FROM duckdb_views() WHERE view_name = ?", (table,)
         )
         self.run(f"forget {table}", f"DROP {'VIEW' if views else 'TABLE'} IF EXISTS {name(table)}")
+        if self._limit is not None:
+            self.run(f"forget {table}", f"DROP TABLE IF EXISTS kept.main.{name(table)}")
         self._connection.unregister(table)
 
     def _refusal(self, purpose: str, sql: str, error: Exception) -> EngineError | CapacityError:

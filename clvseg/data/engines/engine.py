@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import pandas as pd
 import pyarrow as pa
@@ -18,6 +19,9 @@ class Engine(Protocol):
 
     def run(self, purpose: str, sql: str, parameters: Sequence[Any] = ()) -> Any:
         """Run one statement; `parameters` are the values of its ``?`` or ``$1``."""
+
+    def keep(self, purpose: str, table: str, query: str) -> None:
+        """Make a table of a query's rows that is read again and again."""
 
     def frame(self, purpose: str, sql: str, parameters: Sequence[Any] = ()) -> pd.DataFrame:
         """Return the result of a query as a frame."""
@@ -39,6 +43,33 @@ class Engine(Protocol):
 
     def columns(self, table: str) -> dict[str, str]:
         """Return the columns of a table and their types, called as DuckDB does, in order."""
+
+
+@runtime_checkable
+class SpreadsWork(Protocol):
+    """An engine whose executors can do what pandas does."""
+
+    def work_on(
+        self,
+        purpose: str,
+        sql: str,
+        work: Callable[[pd.DataFrame], pd.DataFrame],
+        like: pd.DataFrame,
+        folder: Path,
+    ) -> None:
+        """Let the executors work on the rows of a query and write what comes of it as Parquet files.
+
+        Parameters
+        ----------
+        purpose, sql
+            As for :meth:`Engine.run`.
+        work : callable
+            From some rows of the query to as many rows as it likes; goes to the executors by pickle.
+        like : DataFrame
+            Without rows; columns and types of what `work` returns.
+        folder : Path
+            Is made; all executors must see it. The files' names ascend with the first column of `like`.
+        """
 
 
 def text(value: str) -> str:

@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -79,6 +80,10 @@ class SparkEngine:
         self.show(purpose, statement.creates, lambda _: found, keep=statement.table)
         return found
 
+    def keep(self, purpose: str, table: str, query: str) -> None:
+        """Make a table of a query's rows that is read again and again."""
+        self.run(purpose, f"CREATE TEMP TABLE {table} AS {query}")
+
     def frame(self, purpose: str, sql: str, parameters: Sequence[Any] = ()) -> pd.DataFrame:
         """Return the result of a query as a frame."""
         return _to_pandas(self.arrow(purpose, sql, parameters))
@@ -97,6 +102,27 @@ class SparkEngine:
         try:
             with _quiet():
                 return found.toArrow()
+        except (PySparkException, Py4JError) as error:
+            raise EngineError(purpose, sql, _cause(error)) from None
+
+    def work_on(
+        self,
+        purpose: str,
+        sql: str,
+        work: Callable[[pd.DataFrame], pd.DataFrame],
+        like: pd.DataFrame,
+        folder: Path,
+    ) -> None:
+        """Let the executors work on rows; see :class:`clvseg.data.engines.engine.SpreadsWork`."""
+
+        def each(blocks: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+            return map(work, blocks)
+
+        try:
+            with _quiet():
+                schema = from_arrow_schema(pa.Schema.from_pandas(like, preserve_index=False))
+                done = self.run(purpose, sql).mapInPandas(each, schema)
+                done.orderBy(like.columns[0]).write.parquet(folder.resolve().as_uri())
         except (PySparkException, Py4JError) as error:
             raise EngineError(purpose, sql, _cause(error)) from None
 
@@ -143,7 +169,11 @@ class SparkEngine:
 
 
 # Days are those of UTC; overflows and impossible casts are errors, as in DuckDB.
-_SETTINGS = {"spark.sql.session.timeZone": "UTC", "spark.sql.ansi.enabled": "true"}
+_SETTINGS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "25000",
+}
 
 
 @contextmanager
