@@ -30,7 +30,8 @@ LEFT_OUT = (
 
 def _purchases(tx: Transactions) -> list[tuple]:
     rows = tx.engine.rows(
-        "list the purchases", "SELECT customer_id, day, CAST(amount AS DOUBLE) AS amount FROM purchases"
+        "list the purchases",
+        "SELECT customer_id, day, CAST(amount AS DOUBLE) AS amount FROM purchases ORDER BY customer_id, day",
     )
     return [(row["customer_id"], row["day"].day, row["amount"]) for row in rows]
 
