@@ -17,6 +17,7 @@ from clvseg.backtesting import backtest, earlier_cutoffs
 from clvseg.config import ColumnSettings, ForecastSettings, Settings, parse_date
 from clvseg.contract.scorer import ContractScorer, newest_day
 from clvseg.data.attributes import explainable
+from clvseg.data.customers import CustomerTable
 from clvseg.data.features import customer_features, feature_catalogue
 from clvseg.data.state import START, State, Summed
 from clvseg.data.summary import (
@@ -567,26 +568,29 @@ def _score_parts(
         earlier = before(day) if before else None
         return None if earlier is None else earlier["segment"]
 
-    if run.contractual:
-        progress("Scoring the customers")
-        of_contracts = ContractScorer.from_dict(run.models, run.settings)
-        table = of_contracts.read(source)
-        day = as_of or newest_day(table, run.settings)
-        yield of_contracts.score(table, day, held(day))
-        return
-    transactions = _read_for(run, source, progress)
+    read = _read_for(run, source, progress)
     progress("Scoring the customers")
-    day = as_of or transactions.last_day
+    day = as_of or _last_day(run, read)
+    if isinstance(read, CustomerTable):
+        yield ContractScorer.from_dict(run.models, run.settings).score(read, day, held(day))
+        return
     scorer = Scorer.from_dict(run.models, run.settings)
-    yield from (scores for _, scores in scorer.score_blocks(transactions, day, held(day)))
+    yield from (scores for _, scores in scorer.score_blocks(read, day, held(day)))
 
 
-def _read_for(run: Run, source: Any, progress: Step) -> Transactions:
-    """Transactions as they are, everything else read as at the run's fit."""
-    if isinstance(source, Transactions):
+def _read_for(run: Run, source: Any, progress: Step) -> Transactions | CustomerTable:
+    """What is already read as it is, everything else read as at the run's fit."""
+    if isinstance(source, (Transactions, CustomerTable)):
         return source
+    if run.contractual:
+        progress("Reading the customers")
+        return ContractScorer.from_dict(run.models, run.settings).read(source)
     progress("Reading the transactions")
     return Transactions.read(source, data_settings(run.settings))
+
+
+def _last_day(run: Run, read: Transactions | CustomerTable) -> dt.date:
+    return newest_day(read, run.settings) if isinstance(read, CustomerTable) else read.last_day
 
 
 def check_against(run: Path, source: Path | str, *, progress: Step = _silent) -> tuple[Drift, pd.DataFrame]:
@@ -676,6 +680,7 @@ def score_to_file(
     Returns
     -------
     Written
+        Unchanged where a Parquet file `to` already holds the scores of these lines.
 
     Raises
     ------
@@ -720,17 +725,15 @@ def _write_scores(
     try:
         if history and run.as_of not in history.dates():
             history.write(history.entries(run.scores_kept.some(ENTERED)), run.as_of)
-        same = None
-        if not run.contractual:
-            source = _read_for(run, source, progress)
-            day = as_of or source.last_day
-            same = _scoring_hash(run, source, day, history)
-            there = _scored_before(to, same)
-            if there and (history is None or day in history.dates()):
-                return Written(there, unchanged=True)
-        scores, entries = _score_into_files(run, source, as_of, history, {"input_hash": same or ""}, progress)
+        read = _read_for(run, source, progress)
+        day = as_of or _last_day(run, read)
+        same = _scoring_hash(run, read, day, history)
+        there = _scored_before(to, same)
+        if there and (history is None or day in history.dates()):
+            return Written(there, unchanged=True)
+        scores, entries = _score_into_files(run, read, day, history, {"input_hash": same}, progress)
         if history and entries:
-            history.write(entries, next(scores.blocks())["as_of"].iloc[0].date())
+            history.write(entries, day)
     except OSError as error:
         raise ConfigError(
             f"cannot write the history in {history.folder if history else ''}.",
@@ -748,25 +751,19 @@ def _write_scores(
 
 def _score_into_files(
     run: Run,
-    source: Any,
-    as_of: dt.date | None,
+    read: Transactions | CustomerTable,
+    as_of: dt.date,
     history: History | None,
     notes: dict[str, str],
     progress: Step,
 ) -> tuple[Stored, Stored | None]:
     """Scores, with the segment before where there is a history, and what the history is to receive."""
-    earlier: dict[dt.date, pd.DataFrame | None] = {}
-
-    def before(day: dt.date) -> pd.DataFrame | None:
-        if history and day not in earlier:
-            earlier[day] = history.before(day)
-        return earlier.get(day)
-
+    earlier = history.before(as_of) if history else None
     of_scores, of_history = Writer(notes=notes), Writer()
     with of_scores, of_history:
-        for scores in _score_parts(run, source, as_of, before, progress):
+        for scores in _score_parts(run, read, as_of, lambda _: earlier, progress):
             if history:
-                entries = entered(scores, before(scores["as_of"].iloc[0].date()))
+                entries = entered(scores, earlier)
                 of_history.add(entries)
                 place = list(scores.columns).index("segment") + 1
                 scores.insert(place, "previous_segment", entries["previous_segment"])
@@ -781,11 +778,13 @@ def _write_csv(scores: Stored, to: Path) -> None:
             block.to_csv(file, index=False, header=place == 0)
 
 
-def _scoring_hash(run: Run, log: Transactions, as_of: dt.date, history: History | None) -> str:
+def _scoring_hash(
+    run: Run, read: Transactions | CustomerTable, as_of: dt.date, history: History | None
+) -> str:
     """Hash of all that scores depend on."""
     before = history.digest_before(as_of) if history else None
     about = {"as_of": as_of.isoformat(), "models": run.models, "before": before}
-    return input_hash(run.settings, log.hash, about)
+    return input_hash(run.settings, read.hash, about)
 
 
 def _scored_before(to: Path, known: str) -> int:

@@ -35,6 +35,43 @@ def cli(capsys, monkeypatch):
     return run
 
 
+@pytest.fixture(scope="module", params=["duckdb", pytest.param("spark", marks=pytest.mark.slow)])
+def engine(request):
+    """Each engine in turn; Spark in two threads of one process: tests/spark has a cluster."""
+    if request.param == "duckdb":
+        yield request.param
+        return
+    from pyspark.sql import SparkSession
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPARK_LOCAL_IP", "127.0.0.1")
+        session = (
+            SparkSession.builder.master("local[2]")
+            .config("spark.ui.enabled", "false")
+            .config("spark.driver.host", "127.0.0.1")
+            .config("spark.sql.shuffle.partitions", "1")
+            .config("spark.default.parallelism", "1")
+            # Small logs and many different queries: what takes long is compiling them.
+            .config("spark.driver.extraJavaOptions", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+            .config("spark.sql.codegen.wholeStage", "false")
+            .config("spark.sql.codegen.factoryMode", "NO_CODEGEN")
+            .getOrCreate()
+        )
+        yield request.param
+        session.stop()
+
+
+@pytest.fixture
+def on_each_engine(engine, monkeypatch):
+    """Whatever the test reads, each engine in turn reads."""
+    from clvseg.data import transactions
+
+    def opened(source, settings, of_duckdb=transactions.open_source):
+        return of_duckdb(source, settings.model_copy(update={"engine": engine}))
+
+    monkeypatch.setattr(transactions, "open_source", opened)
+
+
 @pytest.fixture(scope="session")
 def sample_run(tmp_path_factory, worker_id):
     """CDNOW's 1/10 sample fitted on 39 weeks, saved and loaded: one fit for all workers."""

@@ -151,7 +151,8 @@ def _customer(source: Source, column: str, as_it_stands: bool) -> str:
     )
     if others["n"]:
         return f"CASE WHEN {given} THEN {as_text} END"
-    return f"TRY_CAST({value} AS BIGINT)"
+    written = f"regexp_replace(trim({value}), '\\.0+$', '')" if source.all_text else value
+    return f"TRY_CAST({written} AS BIGINT)"
 
 
 def _numbers(source: Source, roles: dict[str, str], known: Mapping[str, str]) -> dict[str, NumberReading]:

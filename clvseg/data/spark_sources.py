@@ -9,28 +9,28 @@ from uuid import uuid4
 
 from clvseg.config import DataSettings
 from clvseg.data.datasets import dataset_columns, load_dataset
+from clvseg.data.engines.engine import name as quoted
 from clvseg.data.engines.spark import SparkEngine
-from clvseg.data.sources import Source, check_readable, find_files
+from clvseg.data.sources import Source, check_readable, find_files, open_source
 from clvseg.errors import DataError, EngineError
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-# Kinds of frame, by module and class, and their names in messages.
-_FRAMES = {
-    "pandas.DataFrame": "the pandas frame",
-    "pyarrow.Table": "the Arrow table",
-    "polars.DataFrame": "the polars frame",
-    "pyspark.DataFrame": "the Spark frame",
-}
+# DuckDB's types that Spark has not.
+_INSTEAD = {
+    "UTINYINT": "SMALLINT", "USMALLINT": "INTEGER", "UINTEGER": "BIGINT", "UBIGINT": "DECIMAL(20, 0)",
+    "UHUGEINT": "DECIMAL(38, 0)", "TIME": "VARCHAR", "INTERVAL": "VARCHAR",
+}  # fmt: skip
 _HINT = "give CSV or Parquet files that every worker can read, or a Spark frame."
 
 
 def open_spark(source: Any, settings: DataSettings) -> Source:
     """Open transactions as ``raw`` of a Spark engine; see :func:`clvseg.data.sources.open_source`.
 
-    A path with a scheme (``s3a://...``) or of a folder is handed to Spark: Parquet, or CSV by its ending.
-    A query is in Spark's dialect and sees its catalogue.
+    A frame of this process is looked at by DuckDB first, so that it means the same to both. A path with a
+    scheme (``s3a://...``) or of a folder is handed to Spark: Parquet, or CSV by its ending. A query is in
+    Spark's dialect and sees its catalogue.
     """
     engine = SparkEngine(settings.spark_master)
     if source is None and settings.query is not None:
@@ -53,15 +53,19 @@ def _source(engine: SparkEngine, label: str, settings: DataSettings, *, all_text
 
 
 def _open_frame(engine: SparkEngine, frame: Any, settings: DataSettings) -> Source:
-    kind = f"{type(frame).__module__.partition('.')[0]}.{type(frame).__qualname__}"
-    if kind not in _FRAMES:
-        raise DataError(f"Spark cannot read transactions from a {kind}.", hint=_HINT)
-    label = _FRAMES[kind]
-    if kind.startswith("pyspark"):
-        engine.show(f"read {label}", "raw", lambda session: _of_other_session(session, frame))
-    else:
-        engine.register(f"read {label}", "raw", frame.to_arrow() if kind.startswith("polars") else frame)
-    return _source(engine, label, settings)
+    if type(frame).__module__.startswith("pyspark."):
+        engine.show("read the Spark frame", "raw", lambda session: _of_other_session(session, frame))
+        return _source(engine, "the Spark frame", settings)
+    here = open_source(frame, settings.model_copy(update={"engine": "duckdb"}))
+    columns = {
+        column: f"CAST({quoted(column)} AS {_INSTEAD[kind]})"
+        for column, kind in here.types.items()
+        if kind in _INSTEAD
+    }
+    replaced = ", ".join(f"{sql} AS {quoted(column)}" for column, sql in columns.items())
+    sql = f"SELECT * {f'REPLACE ({replaced})' if columns else ''} FROM raw"
+    engine.register(f"read {here.name}", "raw", here.engine.arrow(f"read {here.name}", sql))
+    return _source(engine, here.name, settings)
 
 
 def _of_other_session(session: SparkSession, frame: DataFrame) -> DataFrame:

@@ -10,8 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clvseg.config import parse_duration
+
 Kind = Literal["week", "month", "quarter", "year"]
 TOTAL = "total"
+_MONTHS = {"m": 1, "y": 12}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,25 @@ def between(first: dt.date, last: dt.date, kind: Kind, fiscal_year_start: int = 
         ends.append(until)
         day = until + dt.timedelta(days=1)
     return Periods(tuple(names), tuple(starts), tuple(ends))
+
+
+def last_day(as_of: dt.date, horizon: str) -> dt.date:
+    """Last day of a horizon that begins after a day.
+
+    Months and years are the calendar's: from the end of a month to the end of another.
+
+    Examples
+    --------
+    >>> [str(last_day(dt.date(2026, 6, 30), horizon)) for horizon in ("26w", "6m", "1y")]
+    ['2026-12-29', '2026-12-31', '2027-06-30']
+    """
+    days, unit = parse_duration(horizon), horizon.strip()[-1]
+    if unit not in _MONTHS:
+        return as_of + dt.timedelta(days=days)
+    months = int(horizon.strip()[:-1]) * _MONTHS[unit]
+    ends = as_of.month != (as_of + dt.timedelta(days=1)).month
+    found = pd.Timestamp(as_of) + (pd.offsets.MonthEnd(months) if ends else pd.DateOffset(months=months))
+    return found.date()
 
 
 def weeks_from(day: dt.date, weeks: int) -> Periods:

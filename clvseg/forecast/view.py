@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clvseg.boosting import FloatArray
-from clvseg.config import Settings, parse_duration
+from clvseg.config import Settings
 from clvseg.forecast.clock import learn_season, season_draws
 from clvseg.forecast.coming import Coming, expect_coming
 from clvseg.forecast.curves import ALL, Came, channel_shares, cohort_curves, payback
@@ -21,7 +21,7 @@ from clvseg.forecast.errors import Spread, parameter_draws
 from clvseg.forecast.existing import DRAWS, Cells, Draws, expect, simulate
 from clvseg.forecast.money import basis, discount, ends_of, net_share, with_total
 from clvseg.forecast.past import Past, history, learn_past
-from clvseg.forecast.periods import TOTAL, Periods, between, cohorts
+from clvseg.forecast.periods import TOTAL, Periods, between, cohorts, last_day
 from clvseg.forecast.scenarios import orders_kept, scenario_table
 from clvseg.frames import (
     BACKTEST,
@@ -185,9 +185,8 @@ def look_ahead(
         What cohorts did so far; without it they are not looked at over time.
     """
     asked = settings.forecast
-    horizon = parse_duration(asked.horizon) if asked.horizon else settings.horizon_days
     if periods is None:
-        last = as_of + dt.timedelta(days=horizon)
+        last = last_day(as_of, asked.horizon or settings.horizon)
         periods = between(as_of + dt.timedelta(days=1), last, asked.periods, asked.fiscal_year_start)
     found = draw_ahead(base, people, daily, spread, as_of, settings, periods)
     cells, past, draws = found.cells, found.past, found.draws

@@ -40,11 +40,17 @@ def print_forecast(found: Forecast) -> None:
 
     everybody = found.table[found.table["group"] == "all"]
     title = f"Revenue of the {everybody['customers'].iloc[0]:,} customers known on {found.facts['as_of']}"
-    print_table(title, ["period", *columns], [line(row.period, row) for row in each(everybody)])
+    periods = ["period", "days", *columns]
+
+    def of_period(row: Any) -> list[str]:
+        name, *figures = line(row.period, row)
+        return [name, str(row.days), *figures]
+
+    print_table(title, periods, [of_period(row) for row in each(everybody)])
     if found.facts["new_customers"]:
         title = f"With {found.facts['new_customers']:,} customers who are expected to come"
         with_new = found.table[found.table["group"] == "everybody"]
-        print_table(title, ["period", *columns], [line(row.period, row) for row in each(with_new)])
+        print_table(title, periods, [of_period(row) for row in each(with_new)])
     whole = found.table[found.table["period"] == "total"]
     for kind in ("cohort", "segment"):
         rows = [line(row.name, row) for row in each(whole[whole["group"] == kind])]

@@ -281,10 +281,11 @@ def _backtest_table(run: Run) -> Table:
 
 
 def _forecast_table(run: Run, kind: str, head: str, frame: pd.DataFrame, label: str) -> Table:
-    unit = run.facts["currency"] or "data currency"
+    unit, by_period = run.facts["currency"] or "data currency", label == "period"
     lines = tuple(
         (
             Cell(getattr(row, label)),
+            *((Cell(f"{row.days:,}"),) if by_period else ()),
             Cell(words.amount(row.revenue)),
             *(
                 Cell(f"{words.amount(getattr(row, f'low_{n}'))} to {words.amount(getattr(row, f'high_{n}'))}")
@@ -296,7 +297,8 @@ def _forecast_table(run: Run, kind: str, head: str, frame: pd.DataFrame, label: 
         for row in rows(frame)
     )
     intervals = tuple(f"{n}{words.NBSP}% interval" for n in (50, 80, 95))
-    columns = (head, f"Revenue, {unit}", *intervals, f"Margin, {unit}", f"Present value, {unit}")
+    heads = (head, "Days") if by_period else (head,)
+    columns = (*heads, f"Revenue, {unit}", *intervals, f"Margin, {unit}", f"Present value, {unit}")
     captions = {
         "all": "Revenue of today's customers by period",
         "everybody": "With customers who are expected to come",

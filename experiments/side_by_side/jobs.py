@@ -29,6 +29,30 @@ def main_job(log: Path, folder: Path, step: Step) -> None:
     results.publish(run, progress=step)
 
 
+def models_and_scores(log: Path, folder: Path, step: Step) -> None:
+    """clvseg without judging itself, report and tracking: models, scores with intervals and reasons, SHAP."""
+    from clvseg.config import Settings
+    from clvseg.data.transactions import Transactions
+    from clvseg.explain import drivers, shap_values
+    from clvseg.learning import learn
+    from clvseg.stored import Writer
+
+    settings = Settings.make({"horizon": f"{HORIZON}d"})
+    step("Reading")
+    transactions = Transactions.read(str(log / "*.parquet"))
+    step("Models and segments")
+    sample = transactions.sample(settings.sample)
+    learned = learn(sample, transactions.last_day, HORIZON, settings)
+    scorer = learned.scorer(settings)
+    step("SHAP of 5,000 customers")
+    some = learned.people.head(5_000)
+    drivers(shap_values(learned.churn, some), some, "churn")
+    step("Scoring and writing")
+    with Writer(folder / "scores.parquet") as writer:
+        for _, scores in scorer.score_blocks(transactions):
+            writer.add(scores)
+
+
 def by_hand(log: Path, folder: Path, step: Step) -> None:
     """What a notebook does with lifetimes, scikit-learn, LightGBM and shap; no report, no tracking."""
     import lightgbm as lgb
@@ -149,4 +173,10 @@ def the_same(log: Path, folder: Path, step: Step) -> None:
     table.to_parquet(folder / "clv.parquet")
 
 
-JOBS = {"clvseg fit": main_job, "by hand": by_hand, "clvkit": clvkit, "clvseg, the same as clvkit": the_same}
+JOBS = {
+    "clvseg fit": main_job,
+    "clvseg, models and scores": models_and_scores,
+    "by hand": by_hand,
+    "clvseg, the same as clvkit": the_same,
+    "clvkit": clvkit,
+}

@@ -33,7 +33,10 @@ BEGIN, END = "<!-- made by run.py -->\n", "<!-- end -->\n"
 # About ten lines a customer over two years.
 BUYERS = {"r": 0.6, "alpha": 21.0, "a": 0.25, "b": 4.0}
 MILLION = 1_000_000
-PAIRS = (("clvseg fit", "by hand"), ("clvseg, the same as clvkit", "clvkit"))
+PEERS = {
+    "by hand": ("clvseg fit", "clvseg, models and scores"),
+    "clvkit": ("clvseg, the same as clvkit",),
+}
 
 
 def alone(job: str, log: Path) -> dict[str, object]:
@@ -72,12 +75,11 @@ def measure(customers: int, repeat: int) -> list[dict[str, object]]:
 
 def table(rows: pd.DataFrame) -> str:
     """Medians, ratios to the peer, and how each grows."""
-    out = ["| customers, lines | job | seconds | times as long as clvseg | GB |", "|---|---|---|---|---|"]
+    out = ["| customers, lines | job | seconds | times as long as | GB |", "|---|---|---|---|---|"]
     found = rows.groupby(["customers", "lines", "job"], sort=False)[["seconds", "peak_gb"]].median()
-    peer = {theirs: ours for ours, theirs in PAIRS}
     for (customers, lines, job), row in found.iterrows():
-        ours = found["seconds"].get((customers, lines, peer.get(job)))
-        ratio = "" if ours is None else f"{row['seconds'] / ours:.1f}"
+        ours = {one: found["seconds"].get((customers, lines, one)) for one in PEERS.get(job, ())}
+        ratio = "; ".join(f"{one}: {row['seconds'] / it:.1f}" for one, it in ours.items() if it)
         out.append(
             f"| {customers:,}, {lines:,} | {job} | {row['seconds']:.1f} | {ratio} | {row['peak_gb']:.2f} |"
         )

@@ -250,6 +250,27 @@ def test_later_scores_have_a_history_and_hold_segments(fitted: Run, tmp_path: Pa
     assert found.matrix().to_numpy().sum() == 900
 
 
+def test_rows_scored_before_are_not_scored_again(fitted: Run, tmp_path: Path) -> None:
+    place = tmp_path / "runs" / "first"
+    place.mkdir(parents=True)
+    fitted.save(place)
+    rows, to, day = tmp_path / "rows.csv", tmp_path / "s.parquet", str(fitted.as_of + dt.timedelta(30))
+
+    def scored(frame: pd.DataFrame) -> bool:
+        frame.to_csv(rows, index=False)
+        found = workflow.score_to_file(place, rows, to, as_of=day)
+        assert found.customers == len(pd.read_parquet(to)) == len(frame)
+        return not found.unchanged
+
+    same, other = subscriptions(), subscriptions()
+    other.loc[0, "calls"] += 1
+    assert [scored(frame) for frame in (same, same.sample(frac=1, random_state=1), other)] == [
+        True,
+        False,
+        True,
+    ]
+
+
 def test_too_little_to_learn_from() -> None:
     with pytest.raises(DataError, match="too few customers to learn who leaves"):
         workflow.check(settings(), subscriptions(60))

@@ -14,8 +14,8 @@ from clvseg.data.transactions import Transactions
 SHARED = Path(__file__).parents[2] / ".." / "shared" / "data"
 
 
-def settings(columns: dict | None = None, **policies) -> DataSettings:
-    return DataSettings.model_validate({"columns": columns or {}, **policies})
+def settings(columns: dict | None = None, engine: str = "duckdb", **policies) -> DataSettings:
+    return DataSettings.model_validate({"columns": columns or {}, "engine": engine, **policies})
 
 
 @pytest.fixture(scope="session", name="settings")
@@ -28,14 +28,14 @@ def cdnow_frame() -> pd.DataFrame:
     return load_dataset("cdnow_sample")
 
 
-@pytest.fixture(scope="session")
-def cdnow_sample() -> Transactions:
-    return Transactions.read("dataset:cdnow_sample")
+@pytest.fixture(scope="module")
+def cdnow_sample(engine) -> Transactions:
+    return Transactions.read("dataset:cdnow_sample", settings(engine=engine))
 
 
-@pytest.fixture(scope="session")
-def cdnow() -> Transactions:
-    return Transactions.read("dataset:cdnow")
+@pytest.fixture(scope="module")
+def cdnow(engine) -> Transactions:
+    return Transactions.read("dataset:cdnow", settings(engine=engine))
 
 
 @pytest.fixture(scope="session")
@@ -61,9 +61,9 @@ def retail_settings() -> DataSettings:
     )
 
 
-@pytest.fixture(scope="session")
-def retail(retail_path, retail_settings) -> Transactions:
-    return Transactions.read(retail_path, retail_settings)
+@pytest.fixture(scope="module")
+def retail(retail_path, retail_settings, engine) -> Transactions:
+    return Transactions.read(retail_path, retail_settings.model_copy(update={"engine": engine}))
 
 
 @pytest.fixture

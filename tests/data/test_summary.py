@@ -16,6 +16,11 @@ from clvseg.data.transactions import Transactions
 from clvseg.errors import DataError
 from clvseg.frames import SUMMARY
 
+pytestmark = [
+    pytest.mark.usefixtures("on_each_engine"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
 CUTOFF = dt.date(1997, 9, 30)
 
 

@@ -11,6 +11,7 @@ import pytest
 from clvseg.data.transactions import Transactions
 from clvseg.errors import DataError
 
+each_engine = pytest.mark.usefixtures("on_each_engine")
 DAYS = [dt.date(2011, 1, 5), dt.date(2011, 2, 13), dt.date(2011, 2, 28), dt.date(2012, 2, 29)]
 
 
@@ -85,6 +86,7 @@ TYPED = {
 }
 
 
+@each_engine
 @pytest.mark.parametrize("kind", TYPED)
 def test_types(kind):
     times, form = TYPED[kind]
@@ -96,6 +98,7 @@ def test_types(kind):
 LATE = ["2023-03-01 23:30:00+00:00", "2023-03-02 06:30:00+00:00"]
 
 
+@each_engine
 @pytest.mark.parametrize(
     ("zone", "days"),
     [

@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 
 START = 60.0
+# Small logs and many different queries: what takes long is compiling them.
+QUICK = "-XX:TieredStopAtLevel=1"
 DEPLOY = "org.apache.spark.deploy"
 
 
@@ -33,6 +35,7 @@ class Cluster:
         environment = os.environ | {
             "SPARK_LOCAL_IP": "127.0.0.1",
             "SPARK_WORKER_DIR": str(self.folder / name),
+            "SPARK_DAEMON_JAVA_OPTS": QUICK,
         }
         with log.open("w") as to:
             self.processes[name] = subprocess.Popen(
@@ -81,6 +84,8 @@ def cluster(tmp_path_factory) -> Iterator[Cluster]:
                 .config("spark.ui.enabled", "false")
                 .config("spark.driver.host", "127.0.0.1")
                 .config("spark.executor.memory", "640m")
+                .config("spark.driver.extraJavaOptions", QUICK)
+                .config("spark.executor.extraJavaOptions", QUICK)
                 .config("spark.sql.shuffle.partitions", "2")
                 .config("spark.sql.warehouse.dir", str(folder / "warehouse"))
                 .getOrCreate()

@@ -13,6 +13,8 @@ import pandas as pd
 import pytest
 
 from clvseg.data.datasets import load_dataset
+from clvseg.data.transactions import Transactions
+from clvseg.scores import Scorer, data_settings
 from tests.tracking.conftest import free_port, server
 
 pytestmark = [
@@ -169,8 +171,11 @@ open(_os.path.join({folder!r}, f"{{_os.getpid()}}"), "w").write(__file__)
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_spark_scores_row_for_row_with_the_models_own_code(mlflow, run, expected, tmp_path, monkeypatch):
-    """The model's copy of clvseg notes where it was imported: in the workers, from the model's folder."""
+def test_spark_scores_row_for_row_with_the_models_own_code(mlflow, run, expected, log, tmp_path, monkeypatch):
+    """The model's copy of clvseg notes where it was imported: in the workers, from the model's folder.
+
+    What it says of rows is what Spark as the engine says of the log.
+    """
     from pyspark.sql import SparkSession
     from pyspark.sql.functions import struct
 
@@ -196,9 +201,14 @@ def test_spark_scores_row_for_row_with_the_models_own_code(mlflow, run, expected
         score = mlflow.pyfunc.spark_udf(spark, str(place), env_manager="local")
         table = spark.createDataFrame(run.customers).repartition(3)
         answer = table.select(score(struct(*run.customers.columns)).alias("s")).select("s.*").toPandas()
+        settings = data_settings(run.settings).model_copy(update={"engine": "spark"})
+        by_engine = Scorer.from_dict(run.models, run.settings).score(Transactions.read(log, settings))
     finally:
         spark.stop()
-    assert_same(answer.sort_values("customer_id", ignore_index=True), expected)
+    answer = answer.sort_values("customer_id", ignore_index=True)
+    assert_same(answer, expected)
+    answer["as_of"] = pd.to_datetime(answer["as_of"]).astype(by_engine["as_of"].dtype)
+    pd.testing.assert_frame_equal(answer, by_engine, rtol=1e-9, atol=0.0, check_dtype=False)
     importers = {path.name: path.read_text() for path in seen.iterdir()}
     assert importers
     assert str(os.getpid()) not in importers

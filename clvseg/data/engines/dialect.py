@@ -6,16 +6,19 @@ import datetime as dt
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from sqlglot import exp, parse_one
 from sqlglot.errors import SqlglotError
 
-# Directives of strptime in Java's DateTimeFormatter, where one letter takes one digit or more.
+# Directives of strptime in Java's DateTimeFormatter, where one letter takes one digit or more, two take two.
 _JAVA = {
     "Y": "yyyy", "y": "yy", "m": "M", "d": "d", "H": "H", "I": "h", "M": "m", "S": "s", "p": "a", "b": "MMM",
     "B": "MMMM", "a": "EEE", "A": "EEEE", "j": "D", "z": "XX", "%": "'%'",
 }  # fmt: skip
+_ONE_LETTER = ("M", "d", "H", "h", "m", "s")
+_NUMBERS = (*_ONE_LETTER, "yyyy", "yy", "D")
 # Two digits above this are of the last century, as POSIX has it.
 _LAST_OF_CENTURY = 2068
 
@@ -130,19 +133,24 @@ def java_format(form: str) -> str:
     --------
     >>> print(java_format("%d.%m.%Y at %H:%M"))
     d.M.yyyy 'at 'H:m
+    >>> print(java_format("%Y%m%d"))
+    yyyyMMdd
     """
-    out, words = "", ""
-    for directive, letter, plain in re.findall(r"%(-?)([A-Za-z%])|([^%])", form):
+    out, words, after = "", "", False
+    found = re.findall(r"%(-?)([A-Za-z%])|([^%])", form)
+    for (directive, letter, plain), (_, following, _) in pairwise([*found, ("", "", "")]):
         if plain.isalpha() or (plain in ("'", " ") and words):
-            words += "''" if plain == "'" else plain
+            words, after = words + ("''" if plain == "'" else plain), False
             continue
         if plain:
             out += _quoted(words) + plain
         elif letter in _JAVA:
-            out += _quoted(words) + _JAVA[letter]
+            # Where no sign parts two numbers, only their length does.
+            beside = after or _JAVA.get(following, "") in _NUMBERS
+            out += _quoted(words) + _JAVA[letter] * (2 if beside and _JAVA[letter] in _ONE_LETTER else 1)
         else:
             raise ValueError(f"%{directive}{letter} cannot be read on Spark")
-        words = ""
+        words, after = "", _JAVA.get(letter, "") in _NUMBERS
     return out + _quoted(words)
 
 

@@ -143,13 +143,14 @@ class SparkEngine:
     def register(self, purpose: str, name: str, frame: Any) -> None:
         """Let queries see a pandas or Arrow frame under a name."""
         try:
-            table = (
-                pa.Table.from_pandas(frame, preserve_index=False)
-                if isinstance(frame, pd.DataFrame)
-                else frame
-            )
-            # Unasked, Spark would put times without a zone into its own.
-            schema = from_arrow_schema(table.schema, prefer_timestamp_ntz=True)
+            with _quiet():
+                table = (
+                    pa.Table.from_pandas(frame, preserve_index=False)
+                    if isinstance(frame, pd.DataFrame)
+                    else frame
+                )
+                # Unasked, Spark would put times without a zone into its own.
+                schema = from_arrow_schema(table.schema, prefer_timestamp_ntz=True)
         except (pa.ArrowException, PySparkException, ValueError, TypeError, AttributeError) as error:
             raise EngineError(purpose, name, str(error)) from None
         self.show(purpose, name, lambda session: session.createDataFrame(table, schema))
@@ -178,9 +179,10 @@ _SETTINGS = {
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Spark warns of pandas 3 wherever a frame passes; what passes here is tested with it."""
+    """Spark and Arrow warn of pandas 3 wherever a frame passes; what passes here is tested with it."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas")
+        warnings.filterwarnings("ignore", "Series.values returning an ndarray that drops timezone")
         yield
 
 
