@@ -35,11 +35,20 @@ def cli(capsys, monkeypatch):
     return run
 
 
-@pytest.fixture(scope="module", params=["duckdb", pytest.param("spark", marks=pytest.mark.slow)])
+def pytest_generate_tests(metafunc):
+    """Run what uses `on_each_engine` with each, unless it names its own."""
+    named = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    if "on_each_engine" in metafunc.fixturenames and "engine" not in named:
+        engines = ["duckdb", pytest.param("spark", marks=pytest.mark.slow)]
+        metafunc.parametrize("engine", engines, indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
 def engine(request):
-    """Each engine in turn; Spark in two threads of one process: tests/spark has a cluster."""
-    if request.param == "duckdb":
-        yield request.param
+    """Which engine reads; Spark in two threads of one process: tests/spark has a cluster."""
+    name = getattr(request, "param", "duckdb")
+    if name == "duckdb":
+        yield name
         return
     from pyspark.sql import SparkSession
 
@@ -57,7 +66,7 @@ def engine(request):
             .config("spark.sql.codegen.factoryMode", "NO_CODEGEN")
             .getOrCreate()
         )
-        yield request.param
+        yield name
         session.stop()
 
 

@@ -102,9 +102,11 @@ def _dated(source: Source, taken: set[str]) -> list[str]:
         if column in taken or _NUMBER.search(kind):
             continue
         with contextlib.suppress(DataError):  # text that is no date
-            day = read_times(source.engine, column, kind, DataSettings(), source.name).sql
+            times = read_times(source.engine, column, kind, DataSettings(), source.name)
+            if "Excel days" in times.forms:  # or ids of five digits
+                continue
             counts = source.engine.row(
-                "look for dates", f"SELECT count(*) AS lines, count({day}) AS dated FROM raw"
+                "look for dates", f"SELECT count(*) AS lines, count({times.sql}) AS dated FROM raw"
             )
             if counts["dated"] >= (1 - MAX_BAD_DATES) * counts["lines"]:
                 found.append(column)

@@ -18,6 +18,7 @@ _FORMS = {
         r"^\d{4}-\d{1,2}-\d{1,2}[T ]\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)? ?(?:Z|UTC|[+-]\d{2}(?::?\d{2})?)$"
     ),
     "YYYYMMDD": r"^(\d{4})(\d{2})(\d{2})(?:[T ]?\d{6})?(?:\.0)?$",
+    "Excel days": r"^[3-7]\d{4}(?:\.\d*)?$",
     "epoch seconds": r"^\d{9,10}(?:\.\d*)?$",
     "epoch milliseconds": r"^\d{12,13}(?:\.\d*)?$",
     "numeric": rf"^(\d{{1,2}})[-/.](\d{{1,2}})[-/.](\d{{4}}|\d{{2}}){_CLOCK}$",
@@ -104,6 +105,7 @@ _NUMBERS = {
 }  # fmt: skip
 # Plausible ranges of numbers that mean a time: name, lowest, above highest, expression.
 _NUMBER_FORMS = (
+    ("Excel days", 30_000, 80_000, None),
     ("YYYYMMDD", 19000101, 22000101, None),
     ("epoch seconds", 10**8, 10**10, 1),
     ("epoch milliseconds", 10**11, 10**13, 1000),
@@ -149,11 +151,18 @@ def _by_number(engine: Engine, value: str, zone: str) -> TimeReading:
         ) + " FROM raw",
     )  # fmt: skip
     form, low, high, per_second = max(_NUMBER_FORMS, key=lambda item: counts[item[0]])
-    if per_second is None:
+    if form == "Excel days":
+        day = _excel_day(value)
+    elif per_second is None:
         day = f"CAST(try_strptime(CAST(CAST({value} AS BIGINT) AS VARCHAR), '%Y%m%d') AS DATE)"
     else:
         day = _local(f"to_timestamp(CAST({value} AS DOUBLE) / {per_second})", zone)
     return TimeReading(f"CASE WHEN {value} >= {low} AND {value} < {high} THEN {day} END", (form,))
+
+
+def _excel_day(value: str) -> str:
+    """Day number 1 is 1 January 1900, and 60 a 29 February that there was not."""
+    return f"CAST(DATE '1899-12-30' + CAST(floor(CAST({value} AS DOUBLE)) AS INTEGER) AS DATE)"
 
 
 def _by_text(
@@ -198,6 +207,8 @@ def _parse(form: str, value: str, pattern: str, zone: str) -> str:
     if form == "YYYY-MM-DD with offset":
         offset = f"regexp_replace(regexp_replace({value}, ' ?(UTC|Z)$', '+00'), ' ([+-][0-9:]+)$', '\\1')"
         return _local(f"TRY_CAST({offset} AS TIMESTAMPTZ)", zone)
+    if form == "Excel days":
+        return _excel_day(value)
     if form.startswith("epoch"):
         seconds = 1 if form == "epoch seconds" else 1000
         return _local(f"to_timestamp(CAST({value} AS DOUBLE) / {seconds})", zone)
