@@ -2,8 +2,8 @@
 
 python experiments/scale/spark.py [--customers 100000 1000000] [--write]
 
---write puts the table into README.md. Task seconds are those of Spark's tasks, Python's work in them counted;
-shuffled is what tasks wrote for others to read; the driver is this process, without the JVM beside it.
+--write puts the table into README.md. Shuffled is what tasks wrote for others to read; kept is what Spark's
+tables hold in memory; the driver is this process, without the JVM beside it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Costs:
     """Of each step, as the job says their titles."""
 
     def __init__(self, session: SparkSession) -> None:
-        self.store: Any = session.sparkContext._jsc.sc().statusStore()
+        self.context: Any = session.sparkContext._jsc.sc()
         self.rows: list[dict[str, Any]] = []
         self.title, self.before, self.most = "", self.totals(), 0
         threading.Thread(target=self._watch, daemon=True).start()
@@ -47,11 +47,10 @@ class Costs:
 
     def totals(self) -> dict[str, float]:
         """Since the session began."""
-        executors = self.store.executorList(False)
+        executors = self.context.statusStore().executorList(False)
         each = [executors.apply(place) for place in range(executors.size())]
         return {
             "seconds": time.perf_counter(),
-            "task_seconds": sum(one.totalDuration() for one in each) / 1e3,
             "shuffled_mb": sum(one.totalShuffleWrite() for one in each) / 1e6,
         }
 
@@ -59,7 +58,8 @@ class Costs:
         now = self.totals()
         if self.title:
             row = {name: now[name] - self.before[name] for name in now}
-            self.rows.append({"step": self.title, **row, "driver_gb": self.most / 1e9})
+            kept = sum(one.memSize() + one.diskSize() for one in self.context.getRDDStorageInfo()) / 1e6
+            self.rows.append({"step": self.title, **row, "kept_mb": kept, "driver_gb": self.most / 1e9})
             print(json.dumps(self.rows[-1]), file=sys.stderr, flush=True)
         self.title, self.before, self.most = title, now, 0
 
@@ -94,12 +94,7 @@ def job(customers: int, folder: Path) -> dict[str, Any]:
 
 def table(found: list[dict[str, Any]]) -> str:
     """Steps down, sizes across."""
-    names = {
-        "seconds": "s",
-        "task_seconds": "task s",
-        "shuffled_mb": "MB shuffled",
-        "driver_gb": "driver, GB",
-    }
+    names = {"seconds": "s", "shuffled_mb": "MB shuffled", "kept_mb": "MB kept", "driver_gb": "driver, GB"}
     heads, columns = ["step"], []
     for size in found:
         title = f"{size['customers']:,} customers, {size['lines']:,} lines: "
@@ -109,7 +104,7 @@ def table(found: list[dict[str, Any]]) -> str:
     for step in columns[0].index:
         cells = [
             f"{value:,.0f}"
-            if name == "shuffled_mb"
+            if name.endswith("_mb")
             else f"{value:,.2f}"
             if name == "driver_gb"
             else f"{value:,.1f}"

@@ -132,8 +132,9 @@ def fitted():
 
 
 def test_the_main_job_agrees(cluster, fitted, tmp_path):
-    """Read, checked, judged, fitted, scored, segmented and reported from Spark."""
-    from clvseg import Settings, fit, publish
+    """Read, checked, judged, fitted, scored, segmented, reported, and scored again with a history."""
+    from clvseg import Settings, fit, publish, workflow
+    from clvseg.monitoring import History
 
     place = {"output": str(tmp_path), "tracking": {"enabled": False}}
     data = {"source": "dataset:cdnow_sample", "engine": "spark"}
@@ -141,7 +142,17 @@ def test_the_main_job_agrees(cluster, fitted, tmp_path):
     for name in ("scores", "customers", "segments", "leaderboard_value", "leaderboard_churn", "weekly"):
         one, two = getattr(run, name), getattr(fitted, name)
         pd.testing.assert_frame_equal(one, two, rtol=1e-9, atol=1e-12, obj=name)
-    assert Path(publish(run).report).stat().st_size > 100_000
+    published = publish(run)
+    assert Path(published.report).stat().st_size > 100_000
+    folder = Path(published.folder)
+    for day in ("1998-03-31", "1998-06-30"):
+        written = workflow.score_to_file(folder, data["source"], tmp_path / "scores.parquet", as_of=day)
+        assert written.customers == len(fitted.scores)
+    again = pd.read_parquet(tmp_path / "scores.parquet")
+    assert len(History.beside(folder).dates()) == 2
+    assert (again["previous_segment"] != "none yet").any()
+    predicted = ["predicted_value", "churn_probability"]
+    pd.testing.assert_frame_equal(again[predicted], fitted.scores[predicted], rtol=1e-9, atol=1e-12)
 
 
 def test_scores_hold_segments_and_know_attributes_there_too(cluster, tmp_path):
