@@ -142,7 +142,8 @@ class CustomerTable:
     @property
     def hash(self) -> str:
         """Hash of the cleaned table, whatever the order of its rows."""
-        frame = self.columns.astype(str).assign(left=self.left, date=self.date)
+        roles = ("left", "date", "tenure", "charge")  # a column may be called so, too
+        frame = self.columns.astype(str).assign(**{f" {role}": getattr(self, role) for role in roles})
         rows = pd.util.hash_pandas_object(frame.astype(str), index=True).to_numpy()
         return hashlib.sha256(np.sort(rows).tobytes()).hexdigest()[:32]
 

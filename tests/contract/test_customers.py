@@ -111,3 +111,6 @@ def test_days_become_ages_and_later_ones_are_counted() -> None:
 def test_the_order_of_rows_does_not_matter() -> None:
     frame = subscriptions()
     assert read(frame).hash == read(frame.sample(frac=1, random_state=0)).hash
+    # What is no feature counts, too.
+    dearer = frame.assign(fee=frame["fee"] + 1)
+    assert read(frame, exclude=["fee"]).hash != read(dearer, exclude=["fee"]).hash
