@@ -15,7 +15,7 @@ from clvseg.data.cleaning import MAX_BAD_DATES
 from clvseg.data.databases import is_url
 from clvseg.data.numbers import read_numbers
 from clvseg.data.sources import Source, open_source
-from clvseg.data.times import read_times
+from clvseg.data.times import EXCEL, read_times
 from clvseg.errors import ConfigError, DataError
 
 _WORDS = {
@@ -103,7 +103,7 @@ def _dated(source: Source, taken: set[str]) -> list[str]:
             continue
         with contextlib.suppress(DataError):  # text that is no date
             times = read_times(source.engine, column, kind, DataSettings(), source.name)
-            if "Excel days" in times.forms:  # or ids of five digits
+            if times.forms[:1] == (EXCEL,):  # or ids of five digits
                 continue
             counts = source.engine.row(
                 "look for dates", f"SELECT count(*) AS lines, count({times.sql}) AS dated FROM raw"

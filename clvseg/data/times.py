@@ -11,6 +11,7 @@ from clvseg.errors import DataError, EngineError
 
 _CLOCK = r"(?:[T ,]+\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?\s*(?:[AaPp]\.?[Mm]\.?)?)?"
 _WEEKDAY = r"(?:[A-Za-z]{3,9},? +)?"
+EXCEL = "Excel days"
 # Ways of writing a time as text: name, pattern.
 _FORMS = {
     "YYYY-MM-DD": rf"^(\d{{4}})[-/.](\d{{1,2}})[-/.](\d{{1,2}}){_CLOCK}$",
@@ -18,7 +19,7 @@ _FORMS = {
         r"^\d{4}-\d{1,2}-\d{1,2}[T ]\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)? ?(?:Z|UTC|[+-]\d{2}(?::?\d{2})?)$"
     ),
     "YYYYMMDD": r"^(\d{4})(\d{2})(\d{2})(?:[T ]?\d{6})?(?:\.0)?$",
-    "Excel days": r"^[3-7]\d{4}(?:\.\d*)?$",
+    EXCEL: r"^[3-7]\d{4}(?:\.\d*)?$",
     "epoch seconds": r"^\d{9,10}(?:\.\d*)?$",
     "epoch milliseconds": r"^\d{12,13}(?:\.\d*)?$",
     "numeric": rf"^(\d{{1,2}})[-/.](\d{{1,2}})[-/.](\d{{4}}|\d{{2}}){_CLOCK}$",
@@ -103,15 +104,18 @@ _NUMBERS = {
     "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT",
     "UHUGEINT", "FLOAT", "DOUBLE",
 }  # fmt: skip
-# Plausible ranges of numbers that mean a time: name, lowest, above highest, expression.
+# Plausible ranges of numbers that mean a time: name, lowest, above highest.
 _NUMBER_FORMS = (
-    ("Excel days", 30_000, 80_000, None),
-    ("YYYYMMDD", 19000101, 22000101, None),
-    ("epoch seconds", 10**8, 10**10, 1),
-    ("epoch milliseconds", 10**11, 10**13, 1000),
-    ("epoch microseconds", 10**14, 10**16, 10**6),
-    ("epoch nanoseconds", 10**17, 10**19, 10**9),
+    (EXCEL, 30_000, 80_000),
+    ("YYYYMMDD", 19000101, 22000101),
+    ("epoch seconds", 10**8, 10**10),
+    ("epoch milliseconds", 10**11, 10**13),
+    ("epoch microseconds", 10**14, 10**16),
+    ("epoch nanoseconds", 10**17, 10**19),
 )
+_PER_SECOND = {
+    "epoch seconds": 1, "epoch milliseconds": 1000, "epoch microseconds": 10**6, "epoch nanoseconds": 10**9,
+}  # fmt: skip
 
 
 def _zone(engine: Engine, zone: str) -> str:
@@ -147,22 +151,21 @@ def _by_number(engine: Engine, value: str, zone: str) -> TimeReading:
         "look at the times",
         "SELECT " + ", ".join(
             f"count(*) FILTER (WHERE {value} >= {low} AND {value} < {high}) AS {name(form)}"
-            for form, low, high, _ in _NUMBER_FORMS
+            for form, low, high in _NUMBER_FORMS
         ) + " FROM raw",
     )  # fmt: skip
-    form, low, high, per_second = max(_NUMBER_FORMS, key=lambda item: counts[item[0]])
-    if form == "Excel days":
-        day = _excel_day(value)
-    elif per_second is None:
-        day = f"CAST(try_strptime(CAST(CAST({value} AS BIGINT) AS VARCHAR), '%Y%m%d') AS DATE)"
-    else:
-        day = _local(f"to_timestamp(CAST({value} AS DOUBLE) / {per_second})", zone)
+    form, low, high = max(_NUMBER_FORMS, key=lambda item: counts[item[0]])
+    day = _of_number(form, value, zone)
     return TimeReading(f"CASE WHEN {value} >= {low} AND {value} < {high} THEN {day} END", (form,))
 
 
-def _excel_day(value: str) -> str:
-    """Day number 1 is 1 January 1900, and 60 a 29 February that there was not."""
-    return f"CAST(DATE '1899-12-30' + CAST(floor(CAST({value} AS DOUBLE)) AS INTEGER) AS DATE)"
+def _of_number(form: str, value: str, zone: str) -> str:
+    """Day that a number means, also where it is written as text."""
+    if form in _PER_SECOND:
+        return _local(f"to_timestamp(CAST({value} AS DOUBLE) / {_PER_SECOND[form]})", zone)
+    if form == EXCEL:  # day 1 is 1 January 1900, and 60 a 29 February that there was not
+        return f"CAST(DATE '1899-12-30' + CAST(floor(CAST({value} AS DOUBLE)) AS INTEGER) AS DATE)"
+    return f"CAST(try_strptime(CAST(CAST({value} AS BIGINT) AS VARCHAR), '%Y%m%d') AS DATE)"
 
 
 def _by_text(
@@ -207,11 +210,8 @@ def _parse(form: str, value: str, pattern: str, zone: str) -> str:
     if form == "YYYY-MM-DD with offset":
         offset = f"regexp_replace(regexp_replace({value}, ' ?(UTC|Z)$', '+00'), ' ([+-][0-9:]+)$', '\\1')"
         return _local(f"TRY_CAST({offset} AS TIMESTAMPTZ)", zone)
-    if form == "Excel days":
-        return _excel_day(value)
-    if form.startswith("epoch"):
-        seconds = 1 if form == "epoch seconds" else 1000
-        return _local(f"to_timestamp(CAST({value} AS DOUBLE) / {seconds})", zone)
+    if form == EXCEL or form in _PER_SECOND:
+        return _of_number(form, value, zone)
     if form.startswith("YYYY"):
         # The plain cast is fast and knows most; the pattern knows the rest.
         rewritten = f"regexp_replace({value}, {pattern}, '\\1-\\2-\\3')"

@@ -77,6 +77,13 @@ def test_two_candidates_for_the_time_are_left_to_the_user(tmp_path):
     assert 'time = ""    # which of: client, begun, ended, total?' in (tmp_path / "clvseg.toml").read_text()
 
 
+def test_ids_of_five_digits_are_not_taken_for_days(tmp_path):
+    log = tmp_path / "orders.csv"
+    log.write_text("Kunde;Filiale;wann gekauft;Gesamtbetrag\nA;45292;2024-02-13;5\nB;45301;2024-02-15;7\n")
+    write_settings(log, tmp_path / "clvseg.toml")
+    assert Settings.read(tmp_path / "clvseg.toml").data.columns.time == "wann gekauft"
+
+
 def test_one_line_of_totals_does_not_hide_the_time(tmp_path):
     log = tmp_path / "orders.csv"
     log.write_text("Kunde;wann gekauft;Gesamtbetrag\n" + "K1;2024-02-13;5\n" * 30 + "Summe;;150\n")
