@@ -551,31 +551,28 @@ def score_run(
     DataError
         When the transactions cannot be used.
     """
-    parts = list(_score_parts(run, source, as_of, history.before if history else None, progress))
+    read = _read_for(run, source, progress)
+    day = as_of or _last_day(run, read)
+    earlier = history.before(day) if history else None
+    parts = list(_score_parts(run, read, day, earlier, progress))
     return parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
 
 
 def _score_parts(
     run: Run,
-    source: Any,
-    as_of: dt.date | None,
-    before: Callable[[dt.date], pd.DataFrame | None] | None,
+    read: Transactions | CustomerTable,
+    day: dt.date,
+    earlier: pd.DataFrame | None,
     progress: Step,
 ) -> Iterator[pd.DataFrame]:
-    """Scores of so many customers at a time; `before` knows their segments at an earlier date."""
-
-    def held(day: dt.date) -> pd.Series | None:
-        earlier = before(day) if before else None
-        return None if earlier is None else earlier["segment"]
-
-    read = _read_for(run, source, progress)
+    """Scores of so many customers at a time; `earlier` knows their segments at the date before."""
     progress("Scoring the customers")
-    day = as_of or _last_day(run, read)
+    held = None if earlier is None else earlier["segment"]
     if isinstance(read, CustomerTable):
-        yield ContractScorer.from_dict(run.models, run.settings).score(read, day, held(day))
+        yield ContractScorer.from_dict(run.models, run.settings).score(read, day, held)
         return
     scorer = Scorer.from_dict(run.models, run.settings)
-    yield from (scores for _, scores in scorer.score_blocks(read, day, held(day)))
+    yield from (scores for _, scores in scorer.score_blocks(read, day, held))
 
 
 def _read_for(run: Run, source: Any, progress: Step) -> Transactions | CustomerTable:
@@ -761,7 +758,7 @@ def _score_into_files(
     earlier = history.before(as_of) if history else None
     of_scores, of_history = Writer(notes=notes), Writer()
     with of_scores, of_history:
-        for scores in _score_parts(run, read, as_of, lambda _: earlier, progress):
+        for scores in _score_parts(run, read, as_of, earlier, progress):
             if history:
                 entries = entered(scores, earlier)
                 of_history.add(entries)

@@ -44,7 +44,7 @@ def print_forecast(found: Forecast) -> None:
 
     def of_period(row: Any) -> list[str]:
         name, *figures = line(row.period, row)
-        return [name, str(row.days), *figures]
+        return [name, f"{row.days:,}", *figures]
 
     print_table(title, periods, [of_period(row) for row in each(everybody)])
     if found.facts["new_customers"]:
