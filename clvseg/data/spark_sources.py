@@ -53,7 +53,8 @@ def _source(engine: SparkEngine, label: str, settings: DataSettings, *, all_text
 
 
 def _open_frame(engine: SparkEngine, frame: Any, settings: DataSettings) -> Source:
-    if type(frame).__module__.startswith("pyspark."):
+    kind = type(frame)
+    if kind.__module__.startswith("pyspark.") and kind.__qualname__ == "DataFrame":
         engine.show("read the Spark frame", "raw", lambda session: _of_other_session(session, frame))
         return _source(engine, "the Spark frame", settings)
     here = open_source(frame, settings.model_copy(update={"engine": "duckdb"}))

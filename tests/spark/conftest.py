@@ -62,7 +62,7 @@ class Cluster:
         self.processes.pop(name).wait()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster(tmp_path_factory) -> Iterator[Cluster]:
     from pyspark.sql import SparkSession
 

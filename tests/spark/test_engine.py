@@ -91,6 +91,33 @@ def test_odd_csv_files(cluster, tmp_path):
     assert_same(*found, dt.date(2025, 2, 10))
 
 
+TIMES = {
+    "iso": ["2023-01-05", "2023-01-06 10:00", "2023/1/7"],
+    "offset": ["2023-01-05T23:30:00+00:00", "2023-01-06T10:00:00Z", "2023-01-06 23:59:59 +02:00"],
+    "seconds": [1_672_961_400, 1_673_000_000, 1_674_000_000],
+    "month first": ["01/25/23", "2/3/23", "12/31/98"],
+    "names": ["5 Jan 2023", "6 February 2023", "31. Mar 2023 10:00"],
+    "moments": pd.to_datetime(["2023-01-05 23:59", "2023-01-06 00:01", "2023-03-01 12:00"]),
+    "zoned": pd.to_datetime(["2023-01-05 23:59", "2023-01-06 00:01", "2023-03-01 12:00"], utc=True),
+}
+
+
+@pytest.mark.parametrize("kind", TIMES)
+def test_ways_of_writing_a_time(cluster, kind):
+    log = pa.table({"customer_id": [1, 2, 1], "time": pa.array(list(TIMES[kind])), "amount": [1.0, 2.5, 3.0]})
+    found = [read(log, engine, timezone="Europe/Berlin") for engine in ("spark", "duckdb")]
+    assert found[0].profile == found[1].profile
+    tables = [summary.customer_summary(tx, tx.last_day) for tx in found]
+    pd.testing.assert_frame_equal(*tables)
+
+
+def test_a_format_of_ones_own(cluster):
+    times = ["05.01.23 um 10:30 Uhr", "6.1.98 um 9:05 Uhr"]
+    log = pd.DataFrame({"customer_id": ["x", "y"], "time": times, "amount": [1, 2]})
+    found = [read(log, engine, date_format="%d.%m.%y um %H:%M Uhr") for engine in ("spark", "duckdb")]
+    assert found[0].profile == found[1].profile
+
+
 def test_frames_tables_and_queries(cluster, tmp_path):
     """A Spark frame of the user's session, a partitioned folder, and a query over the catalogue."""
     from pyspark.sql import SparkSession
