@@ -25,6 +25,7 @@ from run import BUYERS
 
 from clvseg import workflow
 from clvseg.config import Settings
+from clvseg.data.engines.spark import SparkEngine
 from clvseg.data.simulate import write_transactions
 
 README = Path(__file__).with_name("README.md")
@@ -84,7 +85,13 @@ def job(customers: int, folder: Path) -> dict[str, Any]:
         .config("spark.local.dir", str(folder / "local"))
         .getOrCreate()
     )
-    costs = Costs(session)
+    costs, spread = Costs(session), SparkEngine.work_on
+
+    def then_copied(engine: SparkEngine, *what: Any) -> None:
+        spread(engine, *what)
+        costs("Copying scores and features into the run, the driver alone")
+
+    SparkEngine.work_on = then_copied  # type: ignore[method-assign]
     data = {"source": str(folder / "log" / "*.parquet"), "engine": "spark"}
     workflow.fit(Settings.make({"name": "scale", "horizon": "26w", "data": data}), progress=costs)
     costs("")
