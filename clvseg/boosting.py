@@ -21,6 +21,7 @@ FloatArray = NDArray[np.float64]
 
 THREADS = 1
 FOLDS = 3
+_MOST_ROWS = 80_000
 _MAX_ROUNDS = 400
 _PATIENCE = 10
 _PARAMETERS: dict[str, Any] = {
@@ -60,7 +61,7 @@ class Boosting:
     """
 
     num_leaves: int = 8
-    learning_rate: float = 0.05
+    learning_rate: float = 0.1
     min_data_in_leaf: int = 200
     lambda_l2: float = 20.0
     feature_fraction: float = 0.5
@@ -131,6 +132,21 @@ class Panel:
             if name not in HORIZON_COLUMNS and not too_long and np.ptp(self.rows[name].to_numpy()) > 0:
                 names.append(name)
         return names
+
+    def thin(self) -> Panel:
+        """Enough for the boosters: all rows of the newest origin and, beyond 80,000, a draw of the others.
+
+        A customer's rows at several origins are much alike, and more of them no longer make boosters better.
+        """
+        newest = self.origin == 0
+        most = max(_MOST_ROWS, 2 * int(newest.sum()))
+        if len(self.rows) <= most:
+            return self
+        drawn = np.random.default_rng(1).permutation(np.flatnonzero(~newest))[: most - int(newest.sum())]
+        rows = np.sort(np.concatenate([np.flatnonzero(newest), drawn]))
+        return replace(
+            self, rows=self.rows.iloc[rows], origin=self.origin[rows], outcome=self.outcome.iloc[rows]
+        )
 
     def resample(self, most: int, seed: int) -> Panel:
         """Draw customers with replacement, with all their rows; as many as there are, but `most` at most."""

@@ -209,7 +209,7 @@ class BoostingSettings(_Section):
     """
 
     num_leaves: int = Field(8, ge=2, le=1024, description="leaves of a tree")
-    learning_rate: float = Field(0.05, gt=0, le=1, description="weight of a tree; their number is learned")
+    learning_rate: float = Field(0.1, gt=0, le=1, description="weight of a tree; their number is learned")
     min_data_in_leaf: int = Field(
         200, ge=1, description="fewest rows in a leaf; a row is a customer and cutoff"
     )

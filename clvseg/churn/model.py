@@ -79,7 +79,7 @@ class ChurnModel:
         Where boosting is not used: weights of the purchase model's logit and of log(1 + days since the last
         order); (1, 0) for the purchase model alone.
     out_of_fold : ndarray of float, shape (rows,)
-        The probabilities behind `evidence`, on the panel's rows. Not saved.
+        The probabilities behind `evidence`, on the rows of the thinned panel. Not saved.
     """
 
     def __init__(self, seed: int = 1, boosting: Boosting = DEFAULTS) -> None:
@@ -104,6 +104,7 @@ class ChurnModel:
         """
         self.features, self.parts, self.line, self.intercept = panel.features, [], _ALONE, 0.0
         self.errors = _origin_errors(panel)
+        panel = panel.thin()
         self._boost(panel)
         if not self.parts:
             self._fit_line(panel)

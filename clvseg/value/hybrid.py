@@ -141,8 +141,8 @@ class HybridValueModel:
     spread, level : float
         What the log-scale mean is multiplied by (already in the weights of `parts`), and what is added.
     out_of_fold : ndarray of float, shape (rows,)
-        Money; the predictions behind `evidence` on the panel's rows, with each origin's actual total.
-        Not saved.
+        Money; the predictions behind `evidence` on the rows of the thinned panel, with each origin's actual
+        total. Not saved.
     """
 
     def __init__(self, seed: int = 1, boosting: Boosting = _DEFAULTS) -> None:
@@ -172,7 +172,7 @@ class HybridValueModel:
         self.past_rate_days = 0.0
         self.scale = max(float(expected.mean()), _SMALLEST)
         self.errors = OriginErrors.measure(panel)
-        self._boost(panel)
+        self._boost(panel.thin())
         total = expected.sum() * np.exp(self.errors.correction)
         self.level = float(np.log(max(total, _SMALLEST) / np.exp(self.raw(panel.current)).sum()))
         return self

@@ -72,6 +72,7 @@ class ValueIntervals:
         """
         if not panel.origins:
             return cls._blind()
+        panel = panel.thin()
         actual, predicted = panel.outcome["value"].to_numpy(dtype=np.float64), value.out_of_fold
         relative = predicted / panel.per_origin(predicted)[panel.origin]
         churn_edges = _edges(churn_out_of_fold, _CHURN_BINS)

@@ -1,15 +1,15 @@
 """How were the defaults chosen? Prints the tables of README.md, from cutoffs before those of the cases.
 
-python experiments/accuracy/choices.py                      about 10 minutes on one core
+python experiments/accuracy/choices.py                      about 15 minutes on one core
 python experiments/accuracy/choices.py --only calibration   one of the comparisons
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import datetime as dt
 from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from functools import cache, partial
 
 import lightgbm as lgb
@@ -21,7 +21,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from clvseg import boosting
-from clvseg.boosting import Panel, boost, customer_folds, raw_score
+from clvseg.boosting import DEFAULTS, Boosting, Panel, boost, customer_folds, raw_score
 from clvseg.churn import model as churn
 from clvseg.data.simulate import simulate_transactions
 from clvseg.data.summary import outcomes
@@ -36,6 +36,11 @@ ROUNDS, PATIENCE = 400, 10
 
 def simulated(kind: str, seed: int) -> Transactions:
     return Transactions.read(simulate_transactions(6000, purchases=kind, acquisition_days=200, seed=seed))
+
+
+def simulated_large(kind: str, seed: int) -> Transactions:
+    lines = simulate_transactions(24_000, purchases=kind, days=730, acquisition_days=500, seed=seed)
+    return Transactions.read(lines)
 
 
 # Log, cutoff, horizon in days. Each period that is predicted ends before the log's named cutoff.
@@ -54,19 +59,25 @@ CASES: dict[str, tuple[Callable[[], Transactions], str, int]] = {
     "simulated MBG/NBD": (partial(simulated, "mbg_nbd", 13), "2023-10-01", 180),
 }
 
+LARGE: dict[str, tuple[Callable[[], Transactions], str, int]] = {
+    **{f"{name}, all": CASES[name] for name in ("CDNOW May", "CDNOW June", "CDNOW July")},
+    "simulated Pareto/NBD, large": (partial(simulated_large, "pareto_nbd", 21), "2024-07-01", 182),
+    "simulated MBG/NBD, large": (partial(simulated_large, "mbg_nbd", 22), "2024-07-01", 182),
+}
+
 
 @cache
 def case(name: str) -> tuple[Panel, pd.DataFrame]:
-    """Panel and what followed; of CDNOW every third customer, to be quick."""
-    read, cutoff, days = CASES[name]
+    """Panel and what followed; of CDNOW every third customer, to be quick, but where rows are compared."""
+    read, cutoff, days = (CASES | LARGE)[name]
     tx, day = read(), dt.date.fromisoformat(cutoff)
     panel, _ = build_panel(tx, day, days, fit_model)
     later = outcomes(tx, day, days)
-    if read is not cdnow:
+    if read is not cdnow or name in LARGE:
         return panel, later
     every_third = panel.current.index[::3]
     rows, now = panel.rows.index.isin(every_third), panel.current.index.isin(every_third)
-    panel = dataclasses.replace(
+    panel = replace(
         panel,
         rows=panel.rows[rows],
         origin=panel.origin[rows],
@@ -105,58 +116,80 @@ def starts(panel: Panel) -> tuple[np.ndarray, np.ndarray]:
     return np.log(np.maximum(expected / expected.mean(), 1e-3)), np.log(ahead[:, 0] / ahead[:, 1])
 
 
-def value_parts(panel: Panel) -> tuple[np.ndarray, np.ndarray]:
+def value_parts(panel: Panel, settings: Boosting = hybrid._DEFAULTS) -> tuple[np.ndarray, np.ndarray]:
     """Guided and free log predictions of ``panel.current``."""
-    guided, free = hybrid._fit_two(panel, panel.features, *hybrid._targets(panel), SEED)
+    model = hybrid.HybridValueModel(SEED, settings)
+    model.features = panel.features
+    guided, free = model._fit_two(panel, *hybrid._targets(panel))
     start, longer = starts(panel)
     frame, names = panel.current, panel.features
     return raw_score(guided.booster, frame, names) + start, raw_score(free.booster, frame, names) + longer
 
 
-def risk_parts(panel: Panel, weight: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+def mixed(parts: tuple[np.ndarray, np.ndarray], guided: float = hybrid._DEFAULTS.guided) -> np.ndarray:
+    return guided * parts[0] + (1 - guided) * parts[1]
+
+
+def risk_parts(
+    panel: Panel, weight: float = 1.0, settings: Boosting = DEFAULTS
+) -> tuple[np.ndarray, np.ndarray]:
     """Mixed logits: out of fold on the panel's rows, and for ``panel.current``."""
     gone, start = 1.0 - panel.outcome["active"].to_numpy(float), churn._gone(panel.rows["probability_active"])
     objective = {"objective": "binary", "scale_pos_weight": weight}
     fold, rows = customer_folds(panel.rows.index, SEED), panel.rows[panel.features]
     one, two = (
-        boost(rows, gone, begin, fold, SEED, objective, decreasing=churn._DECREASING)
+        boost(rows, gone, begin, fold, SEED, objective, decreasing=churn._DECREASING, boosting=settings)
         for begin in (start, None)
     )
     frame, names = panel.current, panel.features
     ahead = churn._gone(frame["horizon_active"])
     longer = ahead - churn._gone(frame["probability_active"])
     now = raw_score(one.booster, frame, names) + ahead, raw_score(two.booster, frame, names) + longer
-    return (one.out_of_fold + start + two.out_of_fold) / 2, (now[0] + now[1]) / 2
+    learned = one.out_of_fold + start, two.out_of_fold
+    return mixed(learned, settings.guided), mixed(now, settings.guided)
 
 
 def boosters(panel: Panel, later: pd.DataFrame) -> Iterator[tuple[str, dict[str, float]]]:
     """The boosters' settings, by what the mixes of value and of risk gain."""
     actual, gone = later["value"].to_numpy(float), 1.0 - later["active"].to_numpy(float)
     ours = dict(boosting._PARAMETERS)
-    plain = {"extra_trees": False, "bagging_fraction": 1.0, "bagging_freq": 0}
-    for name, change in {
-        "in use: extra trees, bags of 70 %, rate .05": {},
-        "rate .1": {"learning_rate": 0.1},
-        "no bags": {"bagging_fraction": 1.0, "bagging_freq": 0},
-        "no extra trees, no bags": plain,
-        "no extra trees, no bags, rate .1": {**plain, "learning_rate": 0.1},
-        "16 leaves": {"num_leaves": 16, "min_data_in_leaf": 100},
+    plain = {"extra_trees": False}
+    no_bags = {"bagging_fraction": 1.0}
+    for name, (asked, change) in {
+        "in use: extra trees, bags of 70 %, rate .1": ({}, {}),
+        "rate .05": ({"learning_rate": 0.05}, {}),
+        "rate .2": ({"learning_rate": 0.2}, {}),
+        "no bags": (no_bags, {}),
+        "no extra trees, no bags": (no_bags, plain),
+        "16 leaves": ({"num_leaves": 16, "min_data_in_leaf": 100}, {}),
     }.items():
         boosting._PARAMETERS.update({**ours, **change})
-        guided, free = value_parts(panel)
-        risk = risk_parts(panel)[1]
+        value = mixed(value_parts(panel, replace(hybrid._DEFAULTS, **asked)))
+        risk = risk_parts(panel, settings=replace(DEFAULTS, **asked))[1]
         risk += churn._shift(risk, gone.mean())
-        yield name, value_scores(actual, 0.4 * guided + 0.6 * free) | risk_scores(gone, risk)
+        yield name, value_scores(actual, value) | risk_scores(gone, risk)
     boosting._PARAMETERS.update(ours)
+
+
+def rows(panel: Panel, later: pd.DataFrame) -> Iterator[tuple[str, dict[str, float]]]:
+    """How many of the rows the boosters learn from; of logs with many customers."""
+    actual, gone = later["value"].to_numpy(float), 1.0 - later["active"].to_numpy(float)
+    drawn = np.random.default_rng(5).random(len(panel.rows))
+    for share in (1.0, 0.6, 0.4):
+        keep = drawn < share
+        part = replace(panel, rows=panel.rows[keep], origin=panel.origin[keep], outcome=panel.outcome[keep])
+        risk = risk_parts(part)[1]
+        risk += churn._shift(risk, gone.mean())
+        yield f"{share:.0%}", value_scores(actual, mixed(value_parts(part))) | risk_scores(gone, risk)
 
 
 def spread(panel: Panel, later: pd.DataFrame) -> Iterator[tuple[str, dict[str, float]]]:
     """How far the spread of the mix goes to the guided model's."""
-    guided, free = value_parts(panel)
-    mixed = 0.4 * guided + 0.6 * free
-    full = hybrid.match_spread(mixed, guided)
+    parts = value_parts(panel)
+    both = mixed(parts)
+    full = hybrid.match_spread(both, parts[0])
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
-        scores = value_scores(later["value"].to_numpy(float), full**share * mixed)
+        scores = value_scores(later["value"].to_numpy(float), full**share * both)
         yield f"{share:.0%}", {"decile error, total right": scores["decile error, total right"]}
 
 
@@ -185,7 +218,10 @@ def ziln_loss(scores: np.ndarray, data: lgb.Dataset) -> tuple[str, float, bool]:
 def ziln_prediction(panel: Panel, start: np.ndarray, ahead: np.ndarray) -> np.ndarray:
     """Log of the expected value of ``panel.current``; starts are of shape (rows, 3)."""
     value, _ = hybrid._targets(panel)
-    parameters = {**boosting._PARAMETERS, "objective": ziln, "num_class": 3, "metric": "None", "seed": SEED}
+    settings = asdict(DEFAULTS)
+    del settings["guided"]
+    parameters = {**boosting._PARAMETERS, **settings, "objective": ziln, "num_class": 3, "metric": "None"}
+    parameters["seed"] = SEED
     fold = customer_folds(panel.rows.index, SEED)
     data = lgb.Dataset(
         panel.rows[panel.features].to_numpy(), value, init_score=start.ravel(order="F"), free_raw_data=False
@@ -224,12 +260,12 @@ def loss(panel: Panel, later: pd.DataFrame) -> Iterator[tuple[str, dict[str, flo
     tweedie = value_parts(panel)
     yield "Tweedie, guided", value_scores(actual, tweedie[0])
     yield "Tweedie, free", value_scores(actual, tweedie[1])
-    yield "Tweedie, mixed (in use)", value_scores(actual, 0.4 * tweedie[0] + 0.6 * tweedie[1])
+    yield "Tweedie, mixed (in use)", value_scores(actual, mixed(tweedie))
     yield "zero-inflated lognormal, guided", value_scores(actual, guided)
     yield "zero-inflated lognormal, free", value_scores(actual, free)
-    yield "zero-inflated lognormal, mixed", value_scores(actual, 0.4 * guided + 0.6 * free)
-    both = (0.4 * (tweedie[0] + guided) + 0.6 * (tweedie[1] + free)) / 2
-    yield "mean of both mixes", value_scores(actual, both)
+    yield "zero-inflated lognormal, mixed", value_scores(actual, mixed((guided, free)))
+    both = mixed(tweedie), mixed((guided, free))
+    yield "mean of both mixes", value_scores(actual, (both[0] + both[1]) / 2)
 
 
 def calibration(panel: Panel, later: pd.DataFrame) -> Iterator[tuple[str, dict[str, float]]]:
@@ -267,7 +303,7 @@ def calibration(panel: Panel, later: pd.DataFrame) -> Iterator[tuple[str, dict[s
     yield "isotonic, half anchored", risk_scores(gone, anchored(logit(steps.predict(now))))
 
 
-COMPARISONS = {"loss": loss, "calibration": calibration, "spread": spread, "boosters": boosters}
+COMPARISONS = {"loss": loss, "calibration": calibration, "spread": spread, "boosters": boosters, "rows": rows}
 
 
 def main() -> None:
@@ -278,7 +314,7 @@ def main() -> None:
         found = pd.DataFrame(
             [
                 {"log": log.split()[0], "": row, **scores}
-                for log in CASES
+                for log in (LARGE if compare is rows else CASES)
                 for row, scores in compare(*case(log))
             ]
         )

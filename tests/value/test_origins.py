@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from clvseg import boosting
 from clvseg.boosting import HORIZON_COLUMNS
 from clvseg.config import DataSettings
 from clvseg.data.features import customer_features
@@ -17,6 +18,7 @@ from clvseg.data.summary import outcomes
 from clvseg.data.transactions import Transactions
 from clvseg.errors import ConvergenceError
 from clvseg.value import GammaGammaModel, ModifiedBetaGeoModel, ValueModel
+from clvseg.value.hybrid import HybridValueModel, OriginErrors
 from clvseg.value.origins import MIN_INNER_DAYS, ModelBase, build_panel, plan_origins, spend_frame
 
 CUTOFF, DAYS = dt.date(1997, 12, 31), 90
@@ -192,3 +194,23 @@ def test_base_survives_json(tx, built):
     again = ModelBase.from_dict(json.loads(json.dumps(base.to_dict(), sort_keys=True)))
     features = customer_features(tx, CUTOFF)
     pd.testing.assert_frame_equal(again.frame(features), panel.current, check_exact=True)
+
+
+def test_boosters_learn_from_all_newest_rows_and_a_draw_of_the_others(built, monkeypatch):
+    panel, _ = built
+    assert panel.thin() is panel
+    monkeypatch.setattr(boosting, "_MOST_ROWS", 6_000)
+    thin = panel.thin()
+    newest = panel.origin == 0
+    assert len(thin.rows) == len(thin.origin) == len(thin.outcome) == 6_000
+    pd.testing.assert_frame_equal(thin.rows[thin.origin == 0], panel.rows[newest])
+    kept = np.bincount(thin.origin)[1:] / np.bincount(panel.origin)[1:]
+    assert kept == pytest.approx(kept.mean(), abs=0.1)
+    assert (np.diff(thin.origin) >= 0).all()
+    # Models forget nothing but rows: the errors of the totals are those of everybody.
+    model = HybridValueModel().fit(panel)
+    assert model.errors == OriginErrors.measure(panel)
+    assert len(model.out_of_fold) == 6_000
+    # Where the newest origin is large, as many again.
+    monkeypatch.setattr(boosting, "_MOST_ROWS", 100)
+    assert len(panel.thin().rows) == 2 * newest.sum()
