@@ -31,7 +31,6 @@ from clvseg.value.intervals import ValueIntervals
 from clvseg.value.origins import ModelBase, build_panel
 
 REFIT_CUSTOMERS = 5_000
-PARALLEL_ROWS = 20_000  # below, starting processes takes longer than the fits
 MODEL_NAMES = {
     "bg_nbd": "BG/NBD",
     "mbg_nbd": "MBG/NBD",
@@ -121,7 +120,7 @@ def begin(
         HybridValueModel(settings.seed, Boosting(**settings.value.boosting.model_dump())),
         ChurnModel(settings.seed, Boosting(**settings.churn.boosting.model_dump())),
     )
-    fitted = side_by_side((delayed(_fit)(model, panel) for model in models), worth=is_large(panel))
+    fitted = side_by_side((delayed(_fit)(model, panel) for model in models), rows=len(panel.rows))
 
     def finish() -> Learned:
         hybrid, churn = fitted
@@ -151,11 +150,6 @@ def begin(
         return Learned(panel, base, hybrid, churn, intervals, segmentation, people)
 
     return finish
-
-
-def is_large(panel: Panel) -> bool:
-    """Whether training on it is worth starting processes."""
-    return len(panel.rows) > PARALLEL_ROWS
 
 
 def _fit(model: Any, panel: Panel) -> Any:
@@ -270,7 +264,7 @@ def refit_drivers(learned: Learned, people: pd.DataFrame, seeds: Iterable[int]) 
         for target, model in models.items()
         if model.parts
     )
-    return side_by_side(tasks, worth=is_large(learned.panel))
+    return side_by_side(tasks, rows=len(learned.panel.rows))
 
 
 def _drivers_again(model: Any, panel: Panel, people: pd.DataFrame, target: str, seed: int) -> pd.DataFrame:

@@ -264,8 +264,12 @@ class Scorer:
             yield from self._score_there(known.engine, known, day, previous, attributes)
             return
         blocks = feature_blocks(known, day, most)
-        while some := list(islice(blocks, 2 * PROCESSES)):
-            yield from zip(some, self._side_by_side(some, day, previous, attributes), strict=True)
+        some = list(islice(blocks, 2 * PROCESSES))
+        while some:
+            scored = self._side_by_side(some, day, previous, attributes)
+            following = list(islice(blocks, 2 * PROCESSES))  # read while the others are scored
+            yield from zip(some, scored, strict=True)
+            some = following
 
     def _score_there(
         self,

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 import clvseg
-from clvseg import frames, learning, results, workflow
+from clvseg import frames, learning, processes, results, workflow
 from clvseg.config import Settings
 from clvseg.data.transactions import Transactions
 from clvseg.errors import ClvsegError, DataError
@@ -179,7 +179,7 @@ def test_a_run_of_another_version_says_which_table_it_lacks(run, published, tmp_
 
 def test_models_fitted_in_processes_are_those_of_one(run, monkeypatch):
     settings = run.settings
-    monkeypatch.setattr(learning, "PARALLEL_ROWS", 0)
+    monkeypatch.setattr(processes, "FEW_ROWS", 0)
     transactions = Transactions.read(None, settings.data)
     learned = learning.learn(transactions, run.as_of, settings.horizon_days, settings)
     assert learned.hybrid.to_dict() == run.models["hybrid"]
@@ -196,7 +196,7 @@ def is_alive(process):
 
 def test_a_killed_fit_leaves_no_process_behind(tmp_path):
     code = (
-        "import clvseg; from clvseg import learning; learning.PARALLEL_ROWS = 0\n"
+        "import clvseg; from clvseg import processes; processes.FEW_ROWS = 0\n"
         "data = {'source': 'dataset:cdnow_sample', 'columns': {'time': 'date'}}\n"
         "clvseg.fit(clvseg.Settings.make({'data': data}))"
     )

@@ -6,10 +6,12 @@ import datetime as dt
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
+from joblib import delayed
 from sklearn.base import clone
 
 from clvseg.boosting import FloatArray, Panel
@@ -17,6 +19,7 @@ from clvseg.data.features import customer_features
 from clvseg.data.summary import outcomes
 from clvseg.data.transactions import Transactions
 from clvseg.errors import ConvergenceError, DataError
+from clvseg.processes import side_by_side
 from clvseg.value.hybrid import tweedie_deviance
 from clvseg.value.past_rate import rates_suffice
 from clvseg.value.value_model import ValueModel
@@ -216,15 +219,17 @@ def build_panel(
     end = min(as_of, known.last_day)
     inner, days = plan_origins((end - known.first_day).days, horizon_days)
     features = customer_features(known, as_of)
-    base = ModelBase.fit(features, fit_model, inner, horizon_days)
+    origins = [end - dt.timedelta(days=before) for before in days]
+    fit = partial(ModelBase.fit, fit_model=fit_model, inner_days=inner, horizon_days=horizon_days)
+    tasks = [delayed(_origin_rows)(*_seen(known, origin, inner), fit) for origin in origins]
+    at_origins = side_by_side(tasks, rows=len(features) * len(origins))
+    base = fit(features)
     parts, repeats, notes = [], [], []
-    for before in days:
-        origin = end - dt.timedelta(days=before)
-        try:
-            rows, followed, from_repeats = _origin_rows(known, origin, base, fit_model)
-        except (ConvergenceError, DataError) as error:
-            notes.append(f"{origin.isoformat()}: {error.what}")
+    for origin, found in zip(origins, at_origins, strict=True):
+        if isinstance(found, str):
+            notes.append(f"{origin.isoformat()}: {found}")
             continue
+        rows, followed, from_repeats = found
         parts.append((origin, rows, followed))
         repeats.append((origin, from_repeats, followed))
     if parts and value_deviance(repeats) < value_deviance(parts):
@@ -256,21 +261,27 @@ def plan_origins(history_days: int, horizon_days: int) -> tuple[int, list[int]]:
     return inner, [before for before in wanted if history_days - before >= need]
 
 
+def _seen(known: Transactions, origin: dt.date, days: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Features at an origin, and what followed it."""
+    return customer_features(known.split(origin), origin), outcomes(known, origin, days)
+
+
 def _origin_rows(
-    known: Transactions, origin: dt.date, base: ModelBase, fit_model: FitModel
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Base frame at an origin, what followed it, and the frame with spend from repeat orders only."""
-    features = customer_features(known.split(origin), origin)
-    followed = outcomes(known, origin, base.inner_days)
+    features: pd.DataFrame, followed: pd.DataFrame, fit: Callable[[pd.DataFrame], ModelBase]
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame] | str:
+    """Base frame at an origin, what followed, and the frame with spend from repeats only; or why not."""
     if len(features) < MIN_CUSTOMERS or followed["active"].sum() < MIN_BUYERS:
-        raise DataError(
+        return (
             f"of {len(features)} customers {int(followed['active'].sum())} came back; "
             f"{MIN_CUSTOMERS} and {MIN_BUYERS} are needed"
         )
     if followed["value"].sum() <= 0:
-        raise DataError(f"the {base.inner_days} days after brought no revenue")
-    then = ModelBase.fit(features, fit_model, base.inner_days, base.horizon_days)
-    rows = then.frame(features)
+        return "the days after brought no revenue"
+    try:
+        then = fit(features)
+        rows = then.frame(features)
+    except (ConvergenceError, DataError) as error:
+        return error.what
     try:
         amount = then.from_repeats(features).expected_spend(features)
     except (ConvergenceError, DataError):
