@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
-from scipy.optimize import minimize
+from scipy.optimize import OptimizeResult, minimize
 from scipy.special import expit
 
 from clvseg.boosting import FloatArray
@@ -20,6 +21,8 @@ _ROUNDS = 3
 _SEASON_SD, _SCATTER_SD = 0.5, 0.3
 # Log of the relative variance of one purchase's revenue: 2 times or a half of that is one deviation off.
 _CHANCE, _CHANCE_SD = float(np.log(2.0)), float(np.log(2.0))
+# Log of a standard deviation that is none, and the deviance that scatter must save to be believed.
+_NO_SCATTER, _SCATTER_GAIN = -9.0, 3.0
 _STARTS = (float(np.log(0.1)), float(np.log(0.1)), 0.0, _CHANCE)
 
 
@@ -51,10 +54,10 @@ def month_effects(ratio: FloatArray, expected: FloatArray, month: NDArray[np.int
     The log of `ratio` is a line over time, plus effects of months drawn from N(0, season^2), plus scatter of
     weeks, an AR(1) process, plus chance with a variance that falls with the purchases. The unknown variances
     are fitted by restricted maximum likelihood (Patterson & Thompson 1971) under weak half-normal priors (for
-    chance: near that of a Poisson number of orders of varying amounts), and the effects are their best linear
-    unbiased predictions: what few weeks say is drawn towards 0, and a month that no week lies in is 0 with
-    the season's whole variance. The log link is that of iteratively reweighted least squares, so that weeks
-    without revenue count as well.
+    chance: near that of a Poisson number of orders of varying amounts), the scatter's only where it saves a
+    deviance of 3. The effects are their best linear unbiased predictions: what few weeks say is drawn towards
+    0, and a month that no week lies in is 0 with the season's whole variance. The log link is that of
+    iteratively reweighted least squares, so that weeks without revenue count as well.
 
     Parameters
     ----------
@@ -71,7 +74,6 @@ def month_effects(ratio: FloatArray, expected: FloatArray, month: NDArray[np.int
     same, gap = member @ member.T, np.abs(weeks[:, None] - weeks)
     level = float(ratio @ expected / expected.sum())
     log_mean = np.full(len(ratio), np.log(level))
-    found = np.array(_STARTS)
     for _ in range(_ROUNDS):
         mean = np.exp(log_mean)
         response = log_mean + ratio / mean - 1
@@ -87,7 +89,7 @@ def month_effects(ratio: FloatArray, expected: FloatArray, month: NDArray[np.int
             prior += ((log_sd[3] - _CHANCE) / _CHANCE_SD) ** 2
             return prior + _restricted_deviance(covariance(log_sd), line, response)
 
-        found = minimize(deviance, found, method="Nelder-Mead", options={"xatol": 0.02, "fatol": 0.02}).x
+        found = _fitted(deviance)
         season, scatter, lag, _ = _natural(found)
         factor = cho_factor(covariance(found))
         inside = cho_solve(factor, line)
@@ -98,6 +100,26 @@ def month_effects(ratio: FloatArray, expected: FloatArray, month: NDArray[np.int
     projected = cho_solve(factor, member) - inside @ root @ inside.T @ member
     spread = season**2 * np.eye(MONTHS) - season**4 * member.T @ projected
     return Months(effect - np.log(np.exp(effect).mean()), spread, scatter, lag)
+
+
+def _fitted(deviance: Callable[[FloatArray], float]) -> FloatArray:
+    """Where the deviance is least; without scatter where that hardly fits worse.
+
+    As no variance is below 0, chance alone is often taken for some scatter, which made intervals too wide.
+    """
+
+    def still(log_sd: FloatArray) -> float:
+        return deviance(np.array([log_sd[0], _NO_SCATTER, 0.0, log_sd[1]]))
+
+    best = _least(deviance, np.array(_STARTS))
+    without = _least(still, best.x[[0, 3]])
+    if without.fun - best.fun < _SCATTER_GAIN:
+        return np.array([without.x[0], _NO_SCATTER, 0.0, without.x[1]])
+    return np.asarray(best.x)
+
+
+def _least(what: Callable[[FloatArray], float], start: FloatArray) -> OptimizeResult:
+    return minimize(what, start, method="Nelder-Mead", options={"xatol": 0.02, "fatol": 0.02})
 
 
 def _natural(log_sd: FloatArray) -> tuple[float, float, float, float]:

@@ -74,12 +74,13 @@ def test_two_years_show_the_season_that_is_in_them():
     assert past.seasonal(periods)[0] == pytest.approx(np.exp(past.season)[[10, 11]].mean())
 
 
-def _weeks(effect, seed, count=115):
-    """Two years and more of a small, growing business: 1 to 50 orders a week by Poisson, gamma amounts."""
+def _weeks(effect, seed, count=115, scatter=0.0, most=50):
+    """Two years and more of a growing business: 1 to `most` orders a week by Poisson, gamma amounts."""
     rng = np.random.default_rng(seed)
-    expected = np.linspace(1, 50, count)
+    expected = np.linspace(1, most, count)
     month = (np.arange(count) * 7 // 30.4 % 12).astype(np.int64)
-    orders = rng.poisson(expected * np.exp(effect[month]))
+    busy = scatter * rng.standard_normal(count)
+    orders = rng.poisson(expected * np.exp(effect[month] + busy))
     revenue = np.array([rng.gamma(2, 17.5, number).sum() for number in orders])
     return revenue / expected, expected, month
 
@@ -93,6 +94,15 @@ def test_of_a_season_that_is_not_there_little_is_found():
         by_month = np.bincount(month, ratio * expected) / np.bincount(month, expected)
         raw.append(np.log(by_month / by_month.mean()))
     assert np.std(shrunk) < 0.5 * np.std(raw)
+
+
+def test_scatter_is_believed_where_it_is():
+    none, some = (
+        [month_effects(*_weeks(np.zeros(12), seed, scatter=sd, most=300)).scatter for seed in range(10)]
+        for sd in (0.0, 0.2)
+    )
+    assert sum(found < 0.001 for found in none) >= 8
+    assert sum(0.1 < found < 0.3 for found in some) >= 8
 
 
 def test_effects_are_as_sure_as_they_say():
