@@ -144,11 +144,11 @@ def forecast_section(run: Run) -> Section | None:
         for kind, head in (("cohort", "First bought"), ("segment", "Segment"))
     ]
     steps = tuple(
-        (Cell(row.step), Cell(f"{row.revenue:,.2f}"), Cell(words.sentence(row.meaning)))
+        (Cell(row.step), Cell(words.sentence(row.meaning)), Cell(f"{row.revenue:,.2f}"))
         for row in rows(run.bridge)
     )
-    columns = ("Step", f"Revenue, {currency or 'data currency'}", "What it is")
-    tables.append(Table("bridge", "From the last days to the first period", columns, steps))
+    columns = ("Step", "What it is", f"Revenue, {currency or 'data currency'}")
+    tables.append(Table("bridge", "From the last days to the first period", columns, steps, words=2))
     figures: tuple[str, ...] = ("forecast",)
     if len(run.cohort_curves):
         figures += ("cohort_curves",)
