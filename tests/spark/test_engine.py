@@ -254,7 +254,7 @@ def test_complete_journey_agrees(cluster):
     for tx in found:
         tx.profile.pop("date_forms")
     day = dt.date(2017, 9, 30)
-    # The other tables are compared on CDNOW; here each would read the lines anew, half a minute on two cores.
+    # The other tables are compared on CDNOW; here each takes long.
     spark, duckdb = found
     assert spark.profile == duckdb.profile
     for name, table in ("features", customer_features), ("outcomes", partial(summary.outcomes, days=28)):
