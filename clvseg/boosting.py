@@ -280,8 +280,22 @@ def sureness(panel: Panel, gained: FloatArray) -> dict[str, float]:
 
 def raw_score(booster: lightgbm.Booster, frame: pd.DataFrame, features: Sequence[str]) -> FloatArray:
     """Raw score of a booster on a frame's columns, shape (rows,)."""
-    values = frame.loc[:, list(features)].to_numpy(dtype=np.float64)
-    return raw_scores(booster, values)
+    return add_scores(np.zeros(len(frame)), [(1.0, booster)], frame, features)
+
+
+def add_scores(
+    start: FloatArray,
+    parts: Sequence[tuple[float, lightgbm.Booster]],
+    frame: pd.DataFrame,
+    features: Sequence[str],
+) -> FloatArray:
+    """Where scores start plus the weighted raw scores of boosters on a frame's columns, shape (rows,)."""
+    if not parts:
+        return start
+    values, raw = frame.loc[:, list(features)].to_numpy(dtype=np.float64), start
+    for weight, booster in parts:
+        raw = raw + weight * raw_scores(booster, values)
+    return raw
 
 
 def booster_to_text(booster: lightgbm.Booster) -> str:

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -116,14 +117,14 @@ def begin(
     """
     segmentation, named = _segmentation(settings), _earlier_segmentation(settings)
     panel, base = build_panel(transactions, as_of, horizon_days, value_fitter(settings.value))
-    models = (
-        HybridValueModel(settings.seed, Boosting(**settings.value.boosting.model_dump())),
-        ChurnModel(settings.seed, Boosting(**settings.churn.boosting.model_dump())),
-    )
-    fitted = side_by_side((delayed(_fit)(model, panel) for model in models), rows=len(panel.rows))
+    hybrid = HybridValueModel(settings.seed, Boosting(**settings.value.boosting.model_dump()))
+    churn = ChurnModel(settings.seed, Boosting(**settings.churn.boosting.model_dump()))
+    of_value, of_churn = hybrid.boosts(panel), churn.boosts(panel)
+    boosted = side_by_side([*of_value, *of_churn], rows=len(panel.rows))
 
     def finish() -> Learned:
-        hybrid, churn = fitted
+        hybrid.fit(panel, list(islice(boosted, len(of_value))))
+        churn.fit(panel, list(boosted))
         intervals = ValueIntervals.fit(panel, hybrid, churn.out_of_fold)
 
         def scored(frame: pd.DataFrame, day: dt.date) -> pd.DataFrame:
@@ -150,10 +151,6 @@ def begin(
         return Learned(panel, base, hybrid, churn, intervals, segmentation, people)
 
     return finish
-
-
-def _fit(model: Any, panel: Panel) -> Any:
-    return model.fit(panel)
 
 
 def _segmentation(settings: Settings) -> Segmentation:

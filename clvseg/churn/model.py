@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from copy import copy
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
+from joblib import delayed
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 from sklearn.exceptions import NotFittedError
@@ -18,14 +20,15 @@ from clvseg.boosting import (
     Boosting,
     FloatArray,
     Panel,
+    add_scores,
     boost,
     booster_from_text,
     booster_to_text,
     customer_folds,
-    raw_score,
     retrain,
     sureness,
 )
+from clvseg.processes import side_by_side
 
 if TYPE_CHECKING:
     import lightgbm
@@ -94,18 +97,41 @@ class ChurnModel:
         self.intercept: float | None = None
         self.line = _ALONE
 
-    def fit(self, panel: Panel) -> Self:
+    def boosts(self, panel: Panel) -> list[Any]:
+        """Delayed calls that train the guided and the free booster; none where rows are too few.
+
+        Parameters
+        ----------
+        panel : Panel
+            Of :meth:`fit`.
+        """
+        features, panel = panel.features, panel.thin()
+        if too_few(panel):
+            return []
+        gone = 1.0 - panel.outcome["active"].to_numpy(dtype=np.float64)
+        rows, fold = panel.rows[features], customer_folds(panel.rows.index, self.seed)
+        return [
+            delayed(boost)(
+                rows, gone, begin, fold, self.seed, _OBJECTIVE, decreasing=_DECREASING, boosting=self.boosting
+            )
+            for begin in (_gone(panel.rows["probability_active"]), None)
+        ]
+
+    def fit(self, panel: Panel, boosted: Iterable[Boosted] | None = None) -> Self:
         """Learn from a panel; the intercept is set on its ``current`` customers.
 
         Parameters
         ----------
         panel : Panel
             From `clvseg.value.origins.build_panel`.
+        boosted : iterable of Boosted, optional
+            What the calls of :meth:`boosts` gave; by default they are made here.
         """
+        made = side_by_side(self.boosts(panel), rows=0) if boosted is None else boosted
         self.features, self.parts, self.line, self.intercept = panel.features, [], _ALONE, 0.0
         self.errors = _origin_errors(panel)
         panel = panel.thin()
-        self._boost(panel)
+        self._boost(panel, made)
         if not self.parts:
             self._fit_line(panel)
         expected = expit(_gone(panel.current["horizon_active"])).mean()
@@ -115,14 +141,14 @@ class ChurnModel:
         self.intercept += moved if alone else _ANCHOR * moved
         return self
 
-    def _boost(self, panel: Panel) -> None:
+    def _boost(self, panel: Panel, boosted: Iterable[Boosted]) -> None:
         gone = 1.0 - panel.outcome["active"].to_numpy(dtype=np.float64)
         start = _gone(panel.rows["probability_active"])
         self.evidence, self.out_of_fold = {}, expit(start)
         self.reason = too_few(panel)
         if self.reason:
             return
-        guided, free = self._fit_two(panel, gone, start)
+        guided, free = boosted
         share = self.boosting.guided
         mixed = share * (guided.out_of_fold + start) + (1 - share) * free.out_of_fold
         self.evidence = _compare(panel, gone, start, mixed)
@@ -131,23 +157,6 @@ class ChurnModel:
             return
         self.out_of_fold = expit(mixed)
         self.parts = [(share, guided.booster), (1 - share, free.booster)]
-
-    def _fit_two(self, panel: Panel, gone: FloatArray, start: FloatArray) -> tuple[Boosted, Boosted]:
-        fold = customer_folds(panel.rows.index, self.seed)
-
-        def fitted(begin: FloatArray | None) -> Boosted:
-            return boost(
-                panel.rows[self.features],
-                gone,
-                begin,
-                fold,
-                self.seed,
-                _OBJECTIVE,
-                decreasing=_DECREASING,
-                boosting=self.boosting,
-            )
-
-        return fitted(start), fitted(None)
 
     def refit(self, panel: Panel, seed: int) -> Self:
         """The same model with its boosters trained on another panel, with another seed and as many rounds."""
@@ -191,10 +200,7 @@ class ChurnModel:
 
     def raw(self, frame: pd.DataFrame) -> FloatArray:
         """Logit of churn: weighted raw scores of `parts` plus `offset`, shape (rows,)."""
-        raw = self.offset(frame)
-        for weight, booster in self.parts:
-            raw = raw + weight * raw_score(booster, frame, self.features)
-        return raw
+        return add_scores(self.offset(frame), self.parts, frame, self.features)
 
     def predict_proba(self, frame: pd.DataFrame) -> FloatArray:
         """Probability of a purchase and of none within the horizon, shape (rows, 2).

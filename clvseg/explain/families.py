@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clvseg.segments.words import count, number, numbers
+from clvseg.segments.words import counts, number, numbers
 
 Text = NDArray[np.object_]
 Flags = NDArray[np.bool_]
@@ -74,31 +74,34 @@ def _texts(rows: list[str]) -> Text:
 
 def _pace(frame: pd.DataFrame, raises: Flags, typical: Typical) -> Text:
     since, gap = frame["since_last"].to_numpy(), frame["gap_mean"].to_numpy()
-    usual = [f"every {'day' if text == '1' else text}" for text in numbers(np.maximum(np.rint(gap), 1.0))]
-    days = [count(value, "day") for value in since.tolist()]
-    short = since <= typical.medians["since_last"]
-    once = frame["orders"].to_numpy() <= 1
-    slow = gap > typical.medians["gap_mean"]
+    usual = np.where(gap < 1.5, "every day", "every " + numbers(np.rint(gap)))
+    days = counts(since, "day")
+    columns = (
+        days.tolist(),
+        usual.tolist(),
+        (since == 0).tolist(),
+        raises.tolist(),
+        (frame["orders"].to_numpy() <= 1).tolist(),
+        (since > gap).tolist(),
+        (since <= typical.medians["since_last"]).tolist(),
+        (gap > typical.medians["gap_mean"]).tolist(),
+    )
     out = []
-    for i in range(len(frame)):
-        if since[i] == 0 and not raises[i]:
-            out.append(
-                "ordered for the first time today" if once[i] else f"ordered today, usually {usual[i]}"
-            )
-        elif once[i] and raises[i]:
-            out.append(f"no order for {days[i]} since the first")
-        elif once[i]:
-            out.append(f"first order {'only ' if short[i] else ''}{days[i]} ago")
-        elif raises[i] and since[i] > gap[i]:
-            out.append(f"no order for {days[i]}, usually {usual[i]}")
-        elif raises[i]:
-            out.append(
-                f"orders {'only ' if slow[i] else ''}{usual[i]}{'' if usual[i] == 'every day' else ' days'}"
-            )
-        elif since[i] <= gap[i]:
-            out.append(f"last order {days[i]} ago, usually {usual[i]}")
+    for ago, every, today, riskier, once, late, short, slow in zip(*columns, strict=True):
+        if today and not riskier:
+            out.append("ordered for the first time today" if once else f"ordered today, usually {every}")
+        elif once and riskier:
+            out.append(f"no order for {ago} since the first")
+        elif once:
+            out.append(f"first order {'only ' if short else ''}{ago} ago")
+        elif riskier and late:
+            out.append(f"no order for {ago}, usually {every}")
+        elif riskier:
+            out.append(f"orders {'only ' if slow else ''}{every}{'' if every == 'every day' else ' days'}")
+        elif late:
+            out.append(f"last order {'only ' if short else ''}{ago} ago")
         else:
-            out.append(f"last order {'only ' if short[i] else ''}{days[i]} ago")
+            out.append(f"last order {ago} ago, usually {every}")
     return _texts(out)
 
 
@@ -110,13 +113,15 @@ def _pace_fits(frame: pd.DataFrame, raises: Flags, typical: Typical) -> Flags:
 
 def _count(frame: pd.DataFrame, raises: Flags, typical: Typical) -> Text:
     orders = frame["orders"].to_numpy()
-    few = orders <= typical.repeat_orders
+    only = (raises & (orders <= typical.repeat_orders)).tolist()
     return _texts(
         [
             ("bought only once" if up else "one order so far")
-            if value <= 1
-            else f"{'only ' if up and small else ''}{count(value, 'order')} so far"
-            for value, up, small in zip(orders.tolist(), raises, few, strict=True)
+            if single
+            else f"{'only ' if small else ''}{many} so far"
+            for many, single, up, small in zip(
+                counts(orders, "order").tolist(), (orders <= 1).tolist(), raises.tolist(), only, strict=True
+            )
         ]
     )
 
@@ -131,20 +136,22 @@ def _recent(frame: pd.DataFrame, raises: Flags, typical: Typical) -> Text:
     now = frame[f"spend_{days}d"].to_numpy()
     before = np.maximum(frame[f"spend_{2 * days}d"].to_numpy() - now, 0.0)
     old = frame["T"].to_numpy() >= 2 * days
+    columns = (
+        numbers(now).tolist(),
+        numbers(before).tolist(),
+        (old & raises & (now < before)).tolist(),
+        (old & ~raises & (now > before)).tolist(),
+        (before > 0).tolist(),
+    )
     out = []
-    for i, (text, earlier) in enumerate(zip(numbers(now), numbers(before), strict=True)):
+    for text, earlier, down, up, some in zip(*columns, strict=True):
         tail = ""
-        if old[i] and text != earlier:
-            if raises[i] and now[i] < before[i]:
-                tail = f", down from {typical.money(earlier)}"
-            elif not raises[i] and now[i] > before[i]:
-                tail = (
-                    f", up from {typical.money(earlier)}"
-                    if before[i] > 0
-                    else f", nothing in the {days} before"
-                )
-        text = "nothing" if text == "0" else typical.money(text)
-        out.append(f"spent {text} in the last {days} days{tail}")
+        if down and text != earlier:
+            tail = f", down from {typical.money(earlier)}"
+        elif up and text != earlier:
+            tail = f", up from {typical.money(earlier)}" if some else f", nothing in the {days} before"
+        spent = "nothing" if text == "0" else typical.money(text)
+        out.append(f"spent {spent} in the last {days} days{tail}")
     return _texts(out)
 
 
@@ -155,7 +162,7 @@ def _amount(frame: pd.DataFrame, raises: Flags, typical: Typical) -> Text:
         [
             f"{'only' if single else 'average'} order {typical.money(text)}"
             + ("" if text == usual else f", typical is {typical.money(usual)}")
-            for text, single in zip(numbers(frame["mean_spend"]), once, strict=True)
+            for text, single in zip(numbers(frame["mean_spend"]).tolist(), once.tolist(), strict=True)
         ]
     )
 
@@ -166,36 +173,26 @@ def _spend(frame: pd.DataFrame, raises: Flags, typical: Typical) -> Text:
         [
             f"spent {typical.money(text)} so far"
             + ("" if text == usual else f", typical is {typical.money(usual)}")
-            for text in numbers(frame["past_revenue"])
+            for text in numbers(frame["past_revenue"]).tolist()
         ]
     )
 
 
 def _rhythm(frame: pd.DataFrame, raises: Flags, typical: Typical) -> Text:
     regular = frame["regularity"].to_numpy() >= 0.5
-    return _texts([f"orders at {'regular' if even else 'irregular'} intervals" for even in regular])
+    return np.where(regular, "orders at regular intervals", "orders at irregular intervals").astype(object)
 
 
 def _tenure(frame: pd.DataFrame, raises: Flags, typical: Typical) -> Text:
     age = frame["T"].to_numpy()
-    recent = age < typical.medians["T"] / 2
-    return _texts(
-        [
-            f"customer for {'only ' if new else ''}"
-            + (count(days, "day") if days < 730 else count(days / 365.25, "year"))
-            for days, new in zip(age.tolist(), recent, strict=True)
-        ]
-    )
+    only = np.where(age < typical.medians["T"] / 2, "customer for only ", "customer for ").astype(object)
+    return np.asarray(only + np.where(age < 730, counts(age, "day"), counts(age / 365.25, "year")))
 
 
 def _season(frame: pd.DataFrame, raises: Flags, typical: Typical) -> Text:
-    return _texts(
-        [
-            f"{count(orders, 'order')} in the coming season of last year"
-            if orders > 0
-            else "no order in the coming season of last year"
-            for orders in frame["orders_same_season"].to_numpy()
-        ]
+    orders = frame["orders_same_season"].to_numpy()
+    return np.asarray(
+        np.where(orders > 0, counts(orders, "order"), "no order") + " in the coming season of last year"
     )
 
 
@@ -210,7 +207,7 @@ def _weekend(frame: pd.DataFrame, raises: Flags, typical: Typical) -> Text:
             else "orders only on weekends"
             if value == 1
             else f"{value:.0%} of the orders on a weekend"
-            for value, single in zip(share, once, strict=True)
+            for value, single in zip(share.tolist(), once.tolist(), strict=True)
         ]
     )
 
@@ -259,7 +256,7 @@ def _refunds(frame: pd.DataFrame, raises: Flags, typical: Typical) -> Text:
     return _texts(
         [
             "never sent anything back" if share <= 0 else f"sent back {max(share, 0.01):.0%} of the money"
-            for share in frame["refund_share"].to_numpy()
+            for share in frame["refund_share"].tolist()
         ]
     )
 

@@ -357,5 +357,7 @@ def _say(
         rows, places = np.nonzero(chosen == number)
         if len(rows):
             said = family.say(frame.iloc[rows], raises[rows, places], typical)
-            texts[rows, places] = np.where(against[rows, places], _AGAINST + said, said)
+            contrary = against[rows, places]
+            said[contrary] = _AGAINST + said[contrary]
+            texts[rows, places] = said
     return texts

@@ -126,7 +126,7 @@ def shap_values(
     if sample is not None and sample < len(frame):
         rows = np.sort(np.random.default_rng(seed).choice(len(frame), sample, replace=False))
         frame = frame.iloc[rows]
-    inputs = frame[list(model.features)]
+    inputs = frame[list(model.features)].astype(np.float64).copy()  # in one piece
     total, base = np.zeros(inputs.shape), 0.0
     for weight, booster in model.parts:
         values, expected = tree_shap(booster, inputs)

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from joblib import delayed
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 from sklearn.metrics import calinski_harabasz_score, silhouette_score
 from threadpoolctl import threadpool_limits
 
 from clvseg.frames import CHOICE
+from clvseg.processes import side_by_side
 from clvseg.segments.partitions import (
     DENSITY,
     Labels,
@@ -113,7 +115,7 @@ def choose_number(
                 k for k in sorted({*range(1, MOST + 1), *([wanted] if wanted else [])}) if k < distinct
             ]
             numbers = numbers or [1]
-        table = _table(method, trial, numbers, earlier, seed)
+        table = _table(method, trial, numbers, earlier, seed, len(points))
         number, reason = _decide(table, wanted, least, min_share, method)
         if method not in DENSITY:
             sample = points.take(np.sort(order[: sample_size(method)]))
@@ -123,33 +125,39 @@ def choose_number(
 
 
 def _table(
-    method: str, trial: Points, numbers: list[int], earlier: tuple[Points, FloatArray] | None, seed: int
+    method: str,
+    trial: Points,
+    numbers: list[int],
+    earlier: tuple[Points, FloatArray] | None,
+    seed: int,
+    customers: int,
 ) -> pd.DataFrame:
-    matrix = trial.matrix
-    gaps, errors = gap_statistic(matrix, numbers, seed)
-    rows = []
-    for place, k in enumerate(numbers):
-        partition = fit_partition(method, trial, k, seed)
-        labels = partition.assign(trial)
-        whole = max(_within(matrix, 0 * labels, 1), 1e-12)
-        weakest, mean = _stability(method, trial, partition, labels, k, seed)
-        rows.append(
-            {
-                "clusters": k,
-                "within": _within(matrix, labels, partition.clusters) / whole,
-                "gap": gaps[place],
-                "gap_error": errors[place],
-                "silhouette": _silhouette(matrix, labels),
-                "calinski_harabasz": _calinski(matrix, labels),
-                "bic": _bic(matrix, labels, partition.clusters, seed),
-                "stability": mean,
-                "weakest": weakest,
-                "later_value": _later(partition, earlier),
-                "smallest_share": np.bincount(labels, minlength=partition.clusters).min() / len(labels),
-                "votes": 0,
-            }
-        )
-    return pd.DataFrame(rows)
+    tasks = (delayed(_row)(method, trial, k, earlier, seed) for k in numbers)
+    rows = side_by_side(tasks, rows=customers)
+    gaps, errors = gap_statistic(trial.matrix, numbers, seed)
+    return pd.DataFrame(rows).assign(gap=gaps, gap_error=errors, votes=0)
+
+
+@threadpool_limits.wrap(limits=1)
+def _row(
+    method: str, trial: Points, k: int, earlier: tuple[Points, FloatArray] | None, seed: int
+) -> dict[str, float]:
+    """What speaks for and against one number, besides the gap statistic."""
+    matrix, partition = trial.matrix, fit_partition(method, trial, k, seed)
+    labels = partition.assign(trial)
+    whole = max(_within(matrix, 0 * labels, 1), 1e-12)
+    weakest, mean = _stability(method, trial, partition, labels, k, seed)
+    return {
+        "clusters": k,
+        "within": _within(matrix, labels, partition.clusters) / whole,
+        "silhouette": _silhouette(matrix, labels),
+        "calinski_harabasz": _calinski(matrix, labels),
+        "bic": _bic(matrix, labels, partition.clusters, seed),
+        "stability": mean,
+        "weakest": weakest,
+        "later_value": _later(partition, earlier),
+        "smallest_share": np.bincount(labels, minlength=partition.clusters).min() / len(labels),
+    }
 
 
 def _stability(

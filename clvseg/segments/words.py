@@ -41,7 +41,13 @@ def numbers(values: ArrayLike) -> NDArray[np.object_]:
     >>> numbers([4.56, 4.56, 45.6]).tolist()
     ['4.6', '4.6', '46']
     """
-    distinct, places = np.unique(np.asarray(values, dtype=np.float64), return_inverse=True)
+    values = np.asarray(values, dtype=np.float64)
+    # From ten on whole numbers or three digits are written: rounded first, few values differ.
+    size = np.abs(values)
+    with np.errstate(invalid="ignore"):  # `number` complains of what is not finite
+        unit = 10.0 ** np.maximum(np.floor(np.log10(np.maximum(size, 1.0))) - 2, 0.0)
+        values = np.where(size < 9.95, values, np.rint(values / unit) * unit)
+    distinct, places = np.unique(values, return_inverse=True)
     return np.array([number(value) for value in distinct.tolist()], dtype=object)[places.reshape(-1)]
 
 
@@ -55,3 +61,15 @@ def count(value: float, noun: str) -> str:
     """
     text = number(value)
     return f"{text} {noun}" if text == "1" else f"{text} {noun}s"
+
+
+def counts(values: ArrayLike, noun: str) -> NDArray[np.object_]:
+    """:func:`count` of every element.
+
+    Examples
+    --------
+    >>> counts([1, 21.4], "day").tolist()
+    ['1 day', '21 days']
+    """
+    text = numbers(values)
+    return np.asarray(text + np.where(text == "1", f" {noun}", f" {noun}s").astype(object))

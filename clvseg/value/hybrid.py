@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from copy import copy
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
+from joblib import delayed
 from scipy.optimize import brentq
 from sklearn.exceptions import NotFittedError
 
@@ -16,6 +18,7 @@ from clvseg.boosting import (
     Boosting,
     FloatArray,
     Panel,
+    add_scores,
     boost,
     booster_from_text,
     booster_to_text,
@@ -24,6 +27,7 @@ from clvseg.boosting import (
     retrain,
     sureness,
 )
+from clvseg.processes import side_by_side
 from clvseg.value.past_rate import past_value
 
 if TYPE_CHECKING:
@@ -159,30 +163,60 @@ class HybridValueModel:
         self.spread = 1.0
         self.level = 0.0
 
-    def fit(self, panel: Panel) -> Self:
+    def boosts(self, panel: Panel) -> list[Any]:
+        """Delayed calls that train the guided and the free booster; none where rows are too few.
+
+        Parameters
+        ----------
+        panel : Panel
+            Of :meth:`fit`.
+        """
+        features, panel = panel.features, panel.thin()
+        if too_few(panel):
+            return []
+        relative, start = _targets(panel)
+        rows, fold = panel.rows[features], customer_folds(panel.rows.index, self.seed)
+        return [
+            delayed(boost)(
+                rows,
+                relative,
+                begin,
+                fold,
+                self.seed,
+                _OBJECTIVE,
+                increasing=_INCREASING,
+                boosting=self.boosting,
+            )
+            for begin in (start, None)
+        ]
+
+    def fit(self, panel: Panel, boosted: Iterable[Boosted] | None = None) -> Self:
         """Learn from a panel; the level is set on its ``current`` customers.
 
         Parameters
         ----------
         panel : Panel
             From `clvseg.value.origins.build_panel`.
+        boosted : iterable of Boosted, optional
+            What the calls of :meth:`boosts` gave; by default they are made here.
         """
+        made = side_by_side(self.boosts(panel), rows=0) if boosted is None else boosted
         expected = panel.current["horizon_value"].to_numpy()
         self.features, self.parts, self.spread, self.level = panel.features, [], 1.0, 0.0
         self.past_rate_days = 0.0
         self.scale = max(float(expected.mean()), _SMALLEST)
         self.errors = OriginErrors.measure(panel)
-        self._boost(panel.thin())
+        self._boost(panel.thin(), made)
         total = expected.sum() * np.exp(self.errors.correction)
         self.level = float(np.log(max(total, _SMALLEST) / np.exp(self.raw(panel.current)).sum()))
         return self
 
-    def _boost(self, panel: Panel) -> None:
+    def _boost(self, panel: Panel, boosted: Iterable[Boosted]) -> None:
         relative, start = _targets(panel)
         self.evidence, own = {}, np.exp(start)
         self.reason = too_few(panel)
         if not self.reason:
-            guided, free = self._fit_two(panel, relative, start)
+            guided, free = boosted
             share = self.boosting.guided
             mixed = np.exp(share * (guided.out_of_fold + start) + (1 - share) * free.out_of_fold)
             self.evidence = compare(panel, relative, own, mixed)
@@ -214,23 +248,6 @@ class HybridValueModel:
         self.past_rate_days = panel.horizon_days
         self.reason += "; past rates are in use, as they predicted value surely better there"
         return rate
-
-    def _fit_two(self, panel: Panel, relative: FloatArray, start: FloatArray) -> tuple[Boosted, Boosted]:
-        fold = customer_folds(panel.rows.index, self.seed)
-
-        def fitted(begin: FloatArray | None) -> Boosted:
-            return boost(
-                panel.rows[self.features],
-                relative,
-                begin,
-                fold,
-                self.seed,
-                _OBJECTIVE,
-                increasing=_INCREASING,
-                boosting=self.boosting,
-            )
-
-        return fitted(start), fitted(None)
 
     def _mix(self, current: pd.DataFrame, guided: lightgbm.Booster, free: lightgbm.Booster) -> None:
         """Weigh the boosters; move the spread of the predictions towards the guided model's."""
@@ -274,10 +291,7 @@ class HybridValueModel:
 
     def raw(self, frame: pd.DataFrame) -> FloatArray:
         """Log of the value: weighted raw scores of `parts` plus `offset`, shape (rows,)."""
-        raw = self.offset(frame)
-        for weight, booster in self.parts:
-            raw = raw + weight * raw_score(booster, frame, self.features)
-        return raw
+        return add_scores(self.offset(frame), self.parts, frame, self.features)
 
     def predict(self, frame: pd.DataFrame) -> FloatArray:
         """Expected revenue of each customer within the horizon, money, shape (rows,).

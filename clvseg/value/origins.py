@@ -129,16 +129,21 @@ class ModelBase:
         """
         model = self.value_model
         amount = self.expected_spend(features)
-        inner = model.expected_purchases(features, self.inner_days)
-        ahead = model.expected_purchases(features, self.horizon_days)
+
+        def within(days: int) -> tuple[FloatArray, FloatArray]:
+            return model.expected_purchases(features, days), model.probability_active(features, days)
+
+        inner, active = within(self.inner_days)
+        same = self.horizon_days == self.inner_days
+        ahead, active_ahead = (inner, active) if same else within(self.horizon_days)
         return features.assign(
             probability_alive=model.probability_alive(features),
             expected_spend=amount,
             expected_purchases=inner,
-            probability_active=model.probability_active(features, self.inner_days),
+            probability_active=active,
             expected_value=inner * amount,
             horizon_purchases=ahead,
-            horizon_active=model.probability_active(features, self.horizon_days),
+            horizon_active=active_ahead,
             horizon_value=ahead * amount,
         )
 

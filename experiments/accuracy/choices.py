@@ -27,6 +27,7 @@ from clvseg.data.simulate import simulate_transactions
 from clvseg.data.summary import outcomes
 from clvseg.data.transactions import Transactions
 from clvseg.evaluation import metrics
+from clvseg.processes import side_by_side
 from clvseg.value import hybrid
 from clvseg.value.origins import build_panel
 
@@ -118,9 +119,7 @@ def starts(panel: Panel) -> tuple[np.ndarray, np.ndarray]:
 
 def value_parts(panel: Panel, settings: Boosting = hybrid._DEFAULTS) -> tuple[np.ndarray, np.ndarray]:
     """Guided and free log predictions of ``panel.current``."""
-    model = hybrid.HybridValueModel(SEED, settings)
-    model.features = panel.features
-    guided, free = model._fit_two(panel, *hybrid._targets(panel))
+    guided, free = side_by_side(hybrid.HybridValueModel(SEED, settings).boosts(panel), rows=0)
     start, longer = starts(panel)
     frame, names = panel.current, panel.features
     return raw_score(guided.booster, frame, names) + start, raw_score(free.booster, frame, names) + longer

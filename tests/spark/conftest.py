@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 START = 60.0
-# Small logs and many different queries: what takes long is compiling them.
+# Where little data meets many different queries, what takes long is compiling them.
 QUICK = "-XX:TieredStopAtLevel=1"
 DEPLOY = "org.apache.spark.deploy"
 
@@ -85,7 +85,7 @@ def cluster(tmp_path_factory) -> Iterator[Cluster]:
                 .config("spark.driver.host", "127.0.0.1")
                 .config("spark.executor.memory", "640m")
                 .config("spark.driver.extraJavaOptions", QUICK)
-                .config("spark.executor.extraJavaOptions", QUICK)
+                .config("spark.executor.extraJavaOptions", "-XX:+UseSerialGC")
                 .config("spark.sql.shuffle.partitions", "2")
                 .config("spark.sql.warehouse.dir", str(folder / "warehouse"))
                 .getOrCreate()
