@@ -67,9 +67,13 @@ LOGS: dict[str, tuple[Callable[[], Transactions], tuple[str, ...], tuple[int, ..
 
 @dataclass(frozen=True)
 class Level:
-    """Log errors of the totals at the origins of a cutoff, and the one that followed it."""
+    """Log errors of the totals at the origins of a cutoff, and the one that followed it.
+
+    `seen` is the newest origin's error of purchases by the parameters of the cutoff, which have seen them.
+    """
 
     errors: OriginErrors
+    seen: float
     chance: np.ndarray
     chance_purchases: np.ndarray
     actual: float
@@ -91,12 +95,15 @@ def levels(name: str) -> Iterator[Level]:
         for days in horizons:
             if cutoff + dt.timedelta(days=days) > dt.date.fromisoformat(end):
                 continue
-            panel, _ = build_panel(tx, cutoff, days, fit_model)
+            panel, base = build_panel(tx, cutoff, days, fit_model)
             if not panel.origins:
                 continue
             came = outcomes(tx, cutoff, days)["value"].sum()
+            newest = panel.origin == 0
+            seen = base.value_model.expected_purchases(panel.rows[newest], panel.inner_days).sum()
             yield Level(
                 OriginErrors.measure(panel),
+                float(np.log(panel.outcome["purchases"].to_numpy(float)[newest].sum() / seen)),
                 chance(panel, "value", "expected_value"),
                 chance(panel, "purchases", "expected_purchases"),
                 float(np.log(came / panel.current["horizon_value"].sum())),
@@ -129,6 +136,12 @@ RULES: dict[str, Callable[[Level], float]] = {
     "3/4 of spend, 1/4 of purchases (in use)": lambda one: one.errors.correction,
     "3/4 of spend": lambda one: 0.75 * float(np.mean(one.errors.spend)),
     "all of spend": lambda one: float(np.mean(one.errors.spend)),
+    "3/4 of spend, 1/4 of purchases seen": lambda one: (
+        0.75 * float(np.mean(one.errors.spend)) + 0.25 * one.seen
+    ),
+    "3/4 of spend, 1/2 of purchases seen": lambda one: (
+        0.75 * float(np.mean(one.errors.spend)) + 0.5 * one.seen
+    ),
     "random effects on the total": lambda one: shrunk(total(one), one.chance),
     "the same, usually within .08": lambda one: shrunk(total(one), one.chance, 0.08),
     "random effects on each part": lambda one: (
