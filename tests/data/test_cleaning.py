@@ -361,7 +361,7 @@ def _clean_by_hand(frame: pd.DataFrame, refunds: str, zeros: str) -> tuple[dict,
 
 
 @each_engine
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("refunds", ["net", "drop"])
 @pytest.mark.parametrize("zeros", ["keep", "drop"])
 def test_equals_a_dumb_loop(seed, refunds, zeros, settings):
