@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from joblib import delayed
 from numpy.typing import NDArray
 
 from clvseg.trees import raw_scores
@@ -240,6 +241,19 @@ def boost(
     for (_, held_out), booster in zip(splits, history["cvbooster"].boosters, strict=True):
         raw[held_out] = raw_scores(booster, values[held_out], rounds)
     return Boosted(lgb.train(parameters, dataset, rounds), raw)
+
+
+def guided_and_free(
+    rows: pd.DataFrame,
+    target: FloatArray,
+    start: FloatArray,
+    seed: int,
+    objective: dict[str, Any],
+    **asked: Any,
+) -> list[Any]:
+    """Delayed calls of :func:`boost`, one from `start` and one from nothing, on the same folds."""
+    fold = customer_folds(rows.index, seed)
+    return [delayed(boost)(rows, target, begin, fold, seed, objective, **asked) for begin in (start, None)]
 
 
 def retrain(

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
-from joblib import delayed
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 from sklearn.exceptions import NotFittedError
@@ -21,10 +20,10 @@ from clvseg.boosting import (
     FloatArray,
     Panel,
     add_scores,
-    boost,
     booster_from_text,
     booster_to_text,
     customer_folds,
+    guided_and_free,
     retrain,
     sureness,
 )
@@ -109,13 +108,9 @@ class ChurnModel:
         if too_few(panel):
             return []
         gone = 1.0 - panel.outcome["active"].to_numpy(dtype=np.float64)
-        rows, fold = panel.rows[features], customer_folds(panel.rows.index, self.seed)
-        return [
-            delayed(boost)(
-                rows, gone, begin, fold, self.seed, _OBJECTIVE, decreasing=_DECREASING, boosting=self.boosting
-            )
-            for begin in (_gone(panel.rows["probability_active"]), None)
-        ]
+        start = _gone(panel.rows["probability_active"])
+        asked = {"decreasing": _DECREASING, "boosting": self.boosting}
+        return guided_and_free(panel.rows[features], gone, start, self.seed, _OBJECTIVE, **asked)
 
     def fit(self, panel: Panel, boosted: Iterable[Boosted] | None = None) -> Self:
         """Learn from a panel; the intercept is set on its ``current`` customers.

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clvseg.boosting import add_scores
 from clvseg.data.features import FEATURES
-from clvseg.trees import raw_scores, shap_of
+from clvseg.trees import shap_of
 
 if TYPE_CHECKING:
     import lightgbm
@@ -94,11 +95,8 @@ def raw_score(model: Explainable, frame: pd.DataFrame) -> NDArray[np.float64]:
     frame : DataFrame
         What the model needs, one row per customer.
     """
-    inputs = frame[list(model.features)].to_numpy(dtype=np.float64)
-    raw = np.array(model.offset(frame), dtype=np.float64)
-    for weight, booster in model.parts:
-        raw += weight * raw_scores(booster, inputs)
-    return raw
+    start = np.asarray(model.offset(frame), dtype=np.float64)
+    return add_scores(start, model.parts, frame, model.features)
 
 
 def shap_values(

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
-from joblib import delayed
 from scipy.optimize import brentq
 from sklearn.exceptions import NotFittedError
 
@@ -19,10 +18,9 @@ from clvseg.boosting import (
     FloatArray,
     Panel,
     add_scores,
-    boost,
     booster_from_text,
     booster_to_text,
-    customer_folds,
+    guided_and_free,
     raw_score,
     retrain,
     sureness,
@@ -175,20 +173,8 @@ class HybridValueModel:
         if too_few(panel):
             return []
         relative, start = _targets(panel)
-        rows, fold = panel.rows[features], customer_folds(panel.rows.index, self.seed)
-        return [
-            delayed(boost)(
-                rows,
-                relative,
-                begin,
-                fold,
-                self.seed,
-                _OBJECTIVE,
-                increasing=_INCREASING,
-                boosting=self.boosting,
-            )
-            for begin in (start, None)
-        ]
+        asked = {"increasing": _INCREASING, "boosting": self.boosting}
+        return guided_and_free(panel.rows[features], relative, start, self.seed, _OBJECTIVE, **asked)
 
     def fit(self, panel: Panel, boosted: Iterable[Boosted] | None = None) -> Self:
         """Learn from a panel; the level is set on its ``current`` customers.
