@@ -130,7 +130,9 @@ class Writer:
         try:
             if self._file is None:
                 schema = table.schema.with_metadata({**(table.schema.metadata or {}), **self._notes})
-                self._file = pq.ParquetWriter(self._path, schema)
+                # To list the distinct values of numbers, of which there are many, doubles the time.
+                texts = [column.name for column in schema if str(column.type).endswith("string")]
+                self._file = pq.ParquetWriter(self._path, schema, use_dictionary=texts)
             self._file.write_table(table.cast(self._file.schema))
         except OSError as error:
             if self._folder is None:

@@ -20,6 +20,34 @@ Picture: TypeAlias = (
 )
 # Vega's expression for an axis value of money: 20k, 1.5M, 3B, 150, 0.05.
 MONEY = "datum.value >= 1e4 ? replace(format(datum.value, '~s'), 'G', 'B') : format(datum.value, ',.4~r')"
+# All at once, as each of Altair's calls copies the whole chart.
+_LOOK: dict[str, Any] = {
+    "font": FONT,
+    "background": "white",
+    "padding": 3,
+    "view": {"stroke": None},
+    "mark": {"aria": False},
+    "axis": {
+        **{f"{part}Color": MUTED for part in ("label", "title")},
+        **{f"{part}FontSize": 12 for part in ("label", "title")},
+        **{f"{part}Color": GREY for part in ("domain", "tick")},
+        **{f"{part}Padding": 7 for part in ("label", "title")},
+        "titleFontWeight": "normal",
+        "gridColor": LINE,
+    },
+    "axisY": {"domain": False, "ticks": False},
+    "title": {
+        **{"anchor": "start", "frame": "bounds", "fontSize": 13.5, "color": INK, "offset": 14},
+        **{"subtitleColor": MUTED, "subtitleFontSize": 12, "subtitlePadding": 5},
+    },
+    "legend": {
+        "orient": "top",
+        "labelFontSize": 12.5,
+        "labelColor": INK,
+        "symbolSize": 110,
+        "labelLimit": 300,
+    },
+}
 
 
 def money_axis(values: pd.Series[Any], *, spread: float, ticks: int) -> dict[str, Any]:
@@ -47,22 +75,4 @@ def money_axis(values: pd.Series[Any], *, spread: float, ticks: int) -> dict[str
 
 def finish(chart: Any) -> Any:
     """Give the one look of all charts; only marks with a ``detail`` of their own speak."""
-    return (
-        chart.configure(font=FONT, background="white", padding=3)
-        .configure_view(stroke=None)
-        .configure_mark(aria=False)
-        .configure_axis(
-            **{f"{part}Color": MUTED for part in ("label", "title")},
-            **{f"{part}FontSize": 12 for part in ("label", "title")},
-            **{f"{part}Color": GREY for part in ("domain", "tick")},
-            **{f"{part}Padding": 7 for part in ("label", "title")},
-            titleFontWeight="normal",
-            gridColor=LINE,
-        )
-        .configure_axisY(domain=False, ticks=False)
-        .configure_title(
-            **{"anchor": "start", "frame": "bounds", "fontSize": 13.5, "color": INK, "offset": 14},
-            **{"subtitleColor": MUTED, "subtitleFontSize": 12, "subtitlePadding": 5},
-        )
-        .configure_legend(orient="top", labelFontSize=12.5, labelColor=INK, symbolSize=110, labelLimit=300)
-    )
+    return chart.configure(**_LOOK)

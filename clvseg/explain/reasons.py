@@ -225,8 +225,9 @@ class ReasonCodes(BaseEstimator):
         """Contributions of the boosters and shares of the purchase model's part, per feature."""
         shares, _ = tree_shap(self.imitation_, inputs)
         shared = pd.DataFrame(shares, index=values.index, columns=self.inputs_)
-        own = values.drop(columns=[*_expectations(values), BASE])
-        return shared.add(own, fill_value=0.0)[list(dict.fromkeys([*self.inputs_, *own.columns]))]
+        for name in values.columns.difference([*_expectations(values), BASE], sort=False):
+            shared[name] = shared[name] + values[name] if name in shared.columns else values[name]
+        return shared
 
 
 def _by_family(total: pd.DataFrame, frame: pd.DataFrame) -> pd.DataFrame:
@@ -356,7 +357,8 @@ def _say(
     for number, family in enumerate(families):
         rows, places = np.nonzero(chosen == number)
         if len(rows):
-            said = family.say(frame.iloc[rows], raises[rows, places], typical)
+            read = frame[[name for name in frame.columns if name in (*family.needs, *family.members)]]
+            said = family.say(read.iloc[rows], raises[rows, places], typical)
             contrary = against[rows, places]
             said[contrary] = _AGAINST + said[contrary]
             texts[rows, places] = said
