@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float64]
 
 THREADS = 1
-FOLDS = 3
+FOLDS, FOLDS_OF_MANY = 3, 2
+_MANY_ROWS = 75_000  # half of them teach the boosters as much as two thirds
 _MOST_ROWS = 80_000
 _MAX_ROUNDS = 400
 _PATIENCE = 10
@@ -252,7 +253,7 @@ def guided_and_free(
     **asked: Any,
 ) -> list[Any]:
     """Delayed calls of :func:`boost`, one from `start` and one from nothing, on the same folds."""
-    fold = customer_folds(rows.index, seed)
+    fold = customer_folds(rows.index, seed, FOLDS_OF_MANY if len(rows) >= _MANY_ROWS else FOLDS)
     return [delayed(boost)(rows, target, begin, fold, seed, objective, **asked) for begin in (start, None)]
 
 
