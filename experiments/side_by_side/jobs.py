@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,11 +32,34 @@ def main_job(log: Path, folder: Path, step: Step) -> None:
 
 def models_and_scores(log: Path, folder: Path, step: Step) -> None:
     """clvseg without judging itself, report and tracking: models, scores with intervals and reasons, SHAP."""
+    from clvseg.stored import Writer
+
+    transactions, scorer = _learned(log, step)
+    step("Scoring and writing")
+    with Writer(folder / "scores.parquet") as writer:
+        for _, scores in scorer.score_blocks(transactions):
+            writer.add(scores)
+
+
+def the_same_as_by_hand(log: Path, folder: Path, step: Step) -> None:
+    """clvseg for what the pipeline by hand does: the same without anybody's intervals and reasons."""
+    from clvseg.data.features import feature_blocks
+    from clvseg.stored import Writer
+
+    transactions, scorer = _learned(log, step)
+    step("Scoring and writing")
+    with Writer(folder / "scores.parquet") as writer:
+        for features in feature_blocks(transactions, transactions.last_day):
+            people = scorer.people(features)
+            writer.add(people.join(scorer.segmentation.assign(people)["segment"]).reset_index())
+
+
+def _learned(log: Path, step: Step) -> tuple[Any, Any]:
+    """Transactions and what scores them, after SHAP of some."""
     from clvseg.config import Settings
     from clvseg.data.transactions import Transactions
     from clvseg.explain import drivers, shap_values
     from clvseg.learning import learn
-    from clvseg.stored import Writer
 
     settings = Settings.make({"horizon": f"{HORIZON}d"})
     step("Reading")
@@ -47,10 +71,7 @@ def models_and_scores(log: Path, folder: Path, step: Step) -> None:
     step("SHAP of 5,000 customers")
     some = learned.people.head(5_000)
     drivers(shap_values(learned.churn, some), some, "churn")
-    step("Scoring and writing")
-    with Writer(folder / "scores.parquet") as writer:
-        for _, scores in scorer.score_blocks(transactions):
-            writer.add(scores)
+    return transactions, scorer
 
 
 def by_hand(log: Path, folder: Path, step: Step) -> None:
@@ -155,7 +176,7 @@ def clvkit(log: Path, folder: Path, step: Step) -> None:
     table.to_parquet(folder / "clv.parquet")
 
 
-def the_same(log: Path, folder: Path, step: Step) -> None:
+def the_same_as_clvkit(log: Path, folder: Path, step: Step) -> None:
     """clvseg for what clvkit does."""
     from clvseg.data.summary import customer_summary
     from clvseg.data.transactions import Transactions
@@ -176,7 +197,8 @@ def the_same(log: Path, folder: Path, step: Step) -> None:
 JOBS = {
     "clvseg fit": main_job,
     "clvseg, models and scores": models_and_scores,
+    "clvseg, the same as by hand": the_same_as_by_hand,
     "by hand": by_hand,
-    "clvseg, the same as clvkit": the_same,
+    "clvseg, the same as clvkit": the_same_as_clvkit,
     "clvkit": clvkit,
 }

@@ -34,7 +34,7 @@ BEGIN, END = "<!-- made by run.py -->\n", "<!-- end -->\n"
 BUYERS = {"r": 0.6, "alpha": 21.0, "a": 0.25, "b": 4.0}
 MILLION = 1_000_000
 PEERS = {
-    "by hand": ("clvseg fit", "clvseg, models and scores"),
+    "by hand": ("clvseg fit", "clvseg, models and scores", "clvseg, the same as by hand"),
     "clvkit": ("clvseg, the same as clvkit",),
 }
 
