@@ -72,14 +72,14 @@ def maximise(objective: Objective, start: Array, lower: Array, upper: Array) -> 
     while np.isfinite(value) and evaluations < MAX_ITERATIONS:
         free = ~_blocked(theta, gradient, lower, upper)
         step, gain = _step_inwards(theta, gradient, hessian, free, radius, lower, upper)
-        if gain <= GAIN_TOLERANCE:
-            converged = True
-            break
+        converged = gain <= GAIN_TOLERANCE
         step, hit = _inside_box(theta, step, lower, upper)
         gain = float(gradient @ step + 0.5 * step @ hessian @ step)
         if not hit and _is_last(gain, step, radius):
+            # Also where it gains nothing: where to stop would else be left to the processor's rounding.
             theta, value, gradient = theta + step, value + gain, gradient + hessian @ step
             converged = True
+        if converged:
             break
         trial = _snap(theta + step, lower, upper)
         evaluations += 1
