@@ -264,12 +264,12 @@ class Scorer:
             yield from self._score_there(known.engine, known, day, previous, attributes)
             return
         blocks = feature_blocks(known, day, most)
-        some = list(islice(blocks, 2 * PROCESSES))
-        while some:
-            scored = self._side_by_side(some, day, previous, attributes)
-            following = list(islice(blocks, 2 * PROCESSES))  # read while the others are scored
-            yield from zip(some, scored, strict=True)
-            some = following
+        earlier: Iterable[tuple[pd.DataFrame, pd.DataFrame]] = ()
+        while some := list(islice(blocks, PROCESSES)):
+            begun = zip(some, self._side_by_side(some, day, previous, attributes), strict=True)
+            yield from earlier
+            earlier = begun
+        yield from earlier
 
     def _score_there(
         self,
