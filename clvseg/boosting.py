@@ -22,7 +22,7 @@ FloatArray = NDArray[np.float64]
 
 THREADS = 1
 FOLDS, FOLDS_OF_MANY = 3, 2
-_MANY_ROWS = 75_000  # half of them teach the boosters as much as two thirds
+_MANY_ROWS = 50_000  # half of them teach the boosters as much as two thirds
 _MOST_ROWS = 80_000
 _MAX_ROUNDS = 400
 _PATIENCE = 10
