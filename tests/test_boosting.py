@@ -6,7 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clvseg.boosting import boost, booster_from_text, booster_to_text, customer_folds, raw_score
+from clvseg import boosting
+from clvseg.boosting import (
+    boost,
+    booster_from_text,
+    booster_to_text,
+    customer_folds,
+    guided_and_free,
+    raw_score,
+)
 
 OBJECTIVE = {"objective": "binary"}
 
@@ -29,6 +37,18 @@ def test_a_customer_lies_in_one_fold_whatever_the_order(learning):
     sizes = np.bincount(fold)
     assert len(sizes) == 3
     assert sizes.min() > 800
+
+
+def test_both_boosters_share_three_folds_or_where_rows_are_many_two(learning, monkeypatch):
+    rows, event, _ = learning
+
+    def folds():
+        calls = guided_and_free(rows, event, event, 1, OBJECTIVE)
+        return [len(np.unique(given[3])) for _, given, _ in calls]
+
+    assert folds() == [3, 3]
+    monkeypatch.setattr(boosting, "_MANY_ROWS", len(rows))
+    assert folds() == [2, 2]
 
 
 def test_boost_learns_the_signal_and_scores_rows_out_of_fold(learning):
